@@ -1,0 +1,1 @@
+"""ADA-GP: training accelerator, compiler, golden machine and cost models."""

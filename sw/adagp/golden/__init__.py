@@ -1,0 +1,1 @@
+"""PyTorch interpreter of programs, bit for bit what the hardware does."""
