@@ -1,0 +1,144 @@
+"""The verilated top as a Python object: clock, registers by address, external memory, interrupt."""
+
+import ctypes
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+DRIVER = Path(__file__).with_name("driver.cpp")
+_CHUNK = 1 << 16  # cycles between two looks at Python's signals
+_REGISTER_CYCLES = 100_000
+_NEVER = (1 << 64) - 1
+
+
+class BusViolation(AssertionError):
+    """The machine broke a rule of AXI or left its memory; the text names cycle, channel and rule."""
+
+
+class _Options(ctypes.Structure):
+    _fields_ = [("memory_bytes", ctypes.c_uint64), ("seed", ctypes.c_uint64), ("stall", ctypes.c_double),
+                ("latency", ctypes.c_uint32), ("interval", ctypes.c_uint32),
+                ("outstanding", ctypes.c_uint32), ("interleave", ctypes.c_uint32)]
+
+
+class Simulation:
+    """A shared library of :func:`adagp_tb.verilator.build` with ``driver.cpp``, out of reset.
+
+    ``memory`` is the external memory, a uint8 array of ``memory_bytes`` from address 0, initially
+    zero, writable in place. A read burst answers ``latency`` cycles after its address was accepted
+    with at most one beat every ``interval`` cycles, in order per id; up to ``outstanding`` bursts
+    are accepted ahead in each direction, and with ``interleave`` beats of different ids mix.
+    Writes take a beat every ``interval`` cycles and reach the memory with their response,
+    ``latency`` cycles after the last beat. Each channel of both buses idles a cycle with
+    ``stall_probability``. ``trace`` is the VCD file of a library that was built with trace.
+
+    Every call raises :class:`BusViolation` when the machine broke a rule of the bus.
+    """
+
+    def __init__(self, library: Path, memory_bytes: int, *, latency: int = 30, interval: int = 1,
+                 stall_probability: float = 0.0, seed: int = 0, outstanding: int = 16,
+                 interleave: bool = False, trace: Path | None = None):
+        for name, value, least in (("memory_bytes", memory_bytes, 1), ("latency", latency, 0),
+                                   ("interval", interval, 1), ("outstanding", outstanding, 1)):
+            if value < least:
+                raise ValueError(f"Simulation.{name} must be at least {least}, not {value!r}")
+        if not 0 <= stall_probability < 1:
+            raise ValueError(f"Simulation.stall_probability must be in [0, 1), not {stall_probability!r}")
+        self._buffer = np.zeros(-(-memory_bytes // 64) * 64, np.uint8)
+        self.memory = self._buffer[:memory_bytes]
+        self._library = _load(library)
+        options = _Options(memory_bytes, seed, stall_probability, latency, interval, outstanding, interleave)
+        self._machine = self._library.machine_create(
+            self._buffer.ctypes.data, ctypes.byref(options), None if trace is None else str(trace).encode())
+        self._check()
+
+    def __del__(self):
+        if getattr(self, "_machine", None):
+            self.close()
+
+    def close(self) -> None:
+        """Ends the simulation and completes its trace; only ``memory`` may be used afterwards."""
+        self._library.machine_destroy(self._machine)
+        self._machine = None
+
+    def reset(self, cycles: int = 4) -> None:
+        """Holds ``aresetn`` low for ``cycles``. The bus forgets what was outstanding."""
+        self._library.machine_reset(self._machine, cycles)
+        self._check()
+
+    def write(self, address: int, value: int) -> int:
+        """Writes 32 bits over ``s_axil``; the response (0: OKAY)."""
+        response = self._library.machine_write(self._machine, address, value, _REGISTER_CYCLES)
+        return self._register_response(response, address)
+
+    def read(self, address: int) -> tuple[int, int]:
+        """Reads 32 bits over ``s_axil``; response and value."""
+        value = ctypes.c_uint32()
+        response = self._library.machine_read(self._machine, address, ctypes.byref(value), _REGISTER_CYCLES)
+        return self._register_response(response, address), value.value
+
+    def run(self, max_cycles: int) -> None:
+        """Clocks until ``irq`` is high; TimeoutError after ``max_cycles``."""
+        for start in range(0, max_cycles, _CHUNK):
+            raised = self._library.machine_run(self._machine, min(_CHUNK, max_cycles - start))
+            self._check()
+            if raised:
+                return
+        raise TimeoutError(f"no interrupt within {max_cycles} cycles (now at cycle {self.cycles})")
+
+    def inject(self, *, read_error: int | None = None, write_error: int | None = None) -> None:
+        """From now on a beat read at, or a burst written over, the given byte address answers SLVERR.
+
+        A write that fails leaves the memory as it was. ``None`` takes the error away.
+        """
+        self._library.machine_inject(self._machine, _NEVER if read_error is None else read_error,
+                                     _NEVER if write_error is None else write_error)
+
+    @property
+    def cycles(self) -> int:
+        """Cycles since the beginning, resets included."""
+        return self._library.machine_cycles(self._machine)
+
+    @property
+    def bytes_read(self) -> int:
+        """Bytes of all beats read over ``m_axi``."""
+        return self._library.machine_bytes_read(self._machine)
+
+    @property
+    def bytes_written(self) -> int:
+        """Bytes written over ``m_axi`` with their strobe set."""
+        return self._library.machine_bytes_written(self._machine)
+
+    @property
+    def outstanding(self) -> int:
+        """Bursts on ``m_axi`` that wait for an answer."""
+        return self._library.machine_outstanding(self._machine)
+
+    def _register_response(self, response: int, address: int) -> int:
+        self._check()
+        if response < 0:
+            raise TimeoutError(f"no answer on s_axil at {address:#05x} within {_REGISTER_CYCLES} cycles")
+        return response
+
+    def _check(self) -> None:
+        if violation := self._library.machine_violation(self._machine):
+            raise BusViolation(violation.decode())
+
+
+@cache
+def _load(library: Path) -> ctypes.CDLL:
+    loaded = ctypes.CDLL(str(library))
+    machine, u32, u64 = ctypes.c_void_p, ctypes.c_uint32, ctypes.c_uint64
+    for name, result, arguments in (
+            ("create", machine, [machine, ctypes.POINTER(_Options), ctypes.c_char_p]),
+            ("destroy", None, []), ("reset", None, [u32]),
+            ("write", ctypes.c_int, [u32, u32, u32]),
+            ("read", ctypes.c_int, [u32, ctypes.POINTER(u32), u32]),
+            ("run", ctypes.c_bool, [u64]), ("inject", None, [u64, u64]),
+            ("cycles", u64, []), ("bytes_read", u64, []), ("bytes_written", u64, []),
+            ("outstanding", u32, []), ("violation", ctypes.c_char_p, [])):
+        function = getattr(loaded, f"machine_{name}")
+        function.restype = result
+        function.argtypes = arguments if name == "create" else [machine, *arguments]
+    return loaded
