@@ -1,0 +1,138 @@
+"""The golden machine: executes programs one instruction after the other, bit for bit."""
+
+import numpy as np
+
+from adagp.spec.config import AcceleratorConfig
+from adagp.spec.isa import (
+    INSTRUCTION_BYTES, TOKEN_LIMIT, Array, End, Engine, FaultCause, Load, Store)
+from adagp.spec.machine import MachineFault
+from adagp.spec.schedule import Phase
+
+from .array_unit import multiply_accumulates
+from .check import Checker
+from .program import Decoder, Scratchpads, Step
+from .registers import RegisterFile
+from .transfer import transferred_bytes
+
+
+class GoldenMachine:
+    """A :class:`adagp.spec.machine.Machine` without time.
+
+    ``memory`` is uint8 [memory_bytes]; ``stream`` and ``stationary`` are uint16 operand bits,
+    ``vector`` is float32 [words, lanes]. All four are writable in place and zero at first.
+
+    Counters are those that do not need time: PASS_MACS, PHASE_BATCHES, INSTRUCTIONS (with End),
+    BYTES_READ and BYTES_WRITTEN (bytes that the program asks for, not those of whole beats).
+
+    A fault leaves memories, BASE and BATCH as they were when the faulting instruction started, so
+    a register write ``CONTROL`` = 2 (reset) and a new run recover. Where only time decides what is
+    seen, the sequential order decides here: DEADLOCK names the address after the instruction whose
+    token is missing, TOKEN the instruction that gives one too many.
+
+    ``check=True`` also verifies the rules that :mod:`adagp.spec.isa` states for programs and that
+    tokens order every conflict between engines; :class:`adagp.golden.check.ProgramError` names
+    the two instructions. This is slow.
+    """
+
+    def __init__(self, config: AcceleratorConfig, memory_bytes: int, *, check: bool = False):
+        if memory_bytes <= 0 or memory_bytes % INSTRUCTION_BYTES or memory_bytes > 1 << 32:
+            raise ValueError(f"memory_bytes must be a positive multiple of {INSTRUCTION_BYTES} "
+                             f"up to 2**32, not {memory_bytes!r}")
+        self.config = config
+        self.memory = np.zeros(memory_bytes, np.uint8)
+        self.stream = np.zeros(config.stream_elements, np.uint16)
+        self.stationary = np.zeros(config.stationary_elements, np.uint16)
+        self.vector = np.zeros((config.vector_words, config.vector_lanes), np.float32)
+        self._decoder = Decoder(config, self.memory, Scratchpads(self.stream, self.stationary, self.vector))
+        self._registers = RegisterFile(config)
+        self._check = check
+
+    def write(self, register: str, value: int) -> None:
+        """Writes a 32-bit register. Writing CONTROL.start is :meth:`run`."""
+        if register != "CONTROL":
+            self._registers.write(register, value)
+            return
+        if value & 0b010:
+            self._registers.values["STATUS"] = 0
+        if value & 0b100:
+            self._registers.counters = dict.fromkeys(self._registers.counters, 0)
+        if value & 0b001:
+            self.run()
+
+    def read(self, register: str) -> int:
+        """Reads a 32-bit register."""
+        return self._registers.read(register)
+
+    def counter(self, name: str) -> int:
+        """A 64-bit counter; those of time stay 0."""
+        if name not in self._registers.counters:
+            raise KeyError(f"counter must be one of {', '.join(self._registers.counters)}, not {name!r}")
+        return self._registers.counters[name]
+
+    def run(self) -> None:
+        """Executes BATCHES batches. Raises :class:`MachineFault`, and again until a reset."""
+        registers = self._registers
+        if registers.values["STATUS"] & 0b100:
+            raise MachineFault(FaultCause(registers.values["FAULT_CAUSE"]), registers.values["FAULT_ADDRESS"])
+        phase = registers.phase()
+        with np.errstate(all="ignore"):
+            for _ in range(registers.values["BATCHES"]):
+                phase = registers.phase()
+                try:
+                    self._run_batch(phase)
+                except MachineFault as fault:
+                    registers.set_status(phase=phase, cause=fault.cause, address=fault.address)
+                    raise
+                registers.complete_batch(phase)
+        registers.set_status(phase=phase)
+
+    def _run_batch(self, phase: Phase) -> None:
+        registers = self._registers
+        start, size = (registers.values[f"PROGRAM[{int(phase)}].{name}"] for name in ("ADDRESS", "SIZE"))
+        bases, window = registers.bases(), registers.window()
+        tokens = [[0] * len(Engine) for _ in Engine]  # [from][to]
+        checker = Checker(self.config) if self._check else None
+        for index, step in enumerate(self._decoder.program(start, size)):
+            address = start + index * INSTRUCTION_BYTES
+            if step is None:
+                raise MachineFault(FaultCause.OVERRUN if address == start + size
+                                   else FaultCause.ILLEGAL_INSTRUCTION, address)
+            if isinstance(step.instruction, End):
+                if any(map(any, tokens)):
+                    raise MachineFault(FaultCause.TOKEN, address)
+                registers.counters["INSTRUCTIONS"] += 1
+                return
+            _take(tokens, step, address)
+            if checker:
+                checker.issue(step.instruction, bases)
+            step.execute(bases, window)
+            _give(tokens, step, address)
+            self._book(step)
+
+    def _book(self, step: Step) -> None:
+        counters, instruction = self._registers.counters, step.instruction
+        counters["INSTRUCTIONS"] += 1
+        match instruction:
+            case Array():
+                counters[f"PASS_MACS[{int(instruction.tag)}]"] += multiply_accumulates(instruction)
+            case Load():
+                counters["BYTES_READ"] += transferred_bytes(instruction)
+            case Store():
+                counters["BYTES_WRITTEN"] += transferred_bytes(instruction)
+
+
+def _take(tokens: list[list[int]], step: Step, address: int) -> None:
+    engine = step.instruction.engine
+    for giver in step.instruction.wait:
+        if not tokens[giver][engine]:
+            raise MachineFault(FaultCause.DEADLOCK, address + INSTRUCTION_BYTES)
+    for giver in step.instruction.wait:
+        tokens[giver][engine] -= 1
+
+
+def _give(tokens: list[list[int]], step: Step, address: int) -> None:
+    engine = step.instruction.engine
+    for taker in step.instruction.signal:
+        if tokens[engine][taker] == TOKEN_LIMIT:
+            raise MachineFault(FaultCause.TOKEN, address)
+        tokens[engine][taker] += 1

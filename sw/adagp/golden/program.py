@@ -1,0 +1,106 @@
+"""Bytes of external memory → executable steps, decoded once and kept."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from adagp.spec.config import AcceleratorConfig
+from adagp.spec.isa import (
+    INSTRUCTION_BYTES, Array, End, Engine, FaultCause, Fill, IllegalInstruction, Instruction, Load,
+    Memory, Store, Vector, decode)
+from adagp.spec.machine import MachineFault
+
+from .array_unit import compile_array
+from .transfer import compile_fill, compile_load, compile_store
+from .vector_unit import compile_vector
+
+
+@dataclass(eq=False)
+class Scratchpads:
+    """On-chip memories and what they look like to the units that address them by element."""
+
+    stream: np.ndarray      # uint16 [elements], operand bits
+    stationary: np.ndarray  # uint16 [elements], operand bits
+    vector: np.ndarray      # float32 [words, lanes]
+
+    def __post_init__(self):
+        self.elements = {Memory.STREAM: self.stream, Memory.STATIONARY: self.stationary,
+                         Memory.VECTOR: self.vector.reshape(-1).view(np.uint32)}
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """An instruction with the function (base registers, window) that executes it; None for End."""
+
+    instruction: Instruction
+    execute: Callable[[list[int], tuple[int, int]], None] | None
+
+
+def check_config(instruction: Instruction, config: AcceleratorConfig) -> None:
+    """Raises :class:`IllegalInstruction` for what a machine of this configuration lacks."""
+    if Engine.PREDICTOR in instruction.wait | instruction.signal:
+        raise IllegalInstruction(f"wait and signal must not contain PREDICTOR in design {config.design.name}")
+    if isinstance(instruction, Array) and instruction.columns > config.columns:
+        raise IllegalInstruction(f"Array.columns must be at most {config.columns}, not {instruction.columns}")
+    if isinstance(instruction, Load) and instruction.transpose:
+        lanes = config.stream_lanes if instruction.memory == Memory.STREAM else config.stationary_lanes
+        if instruction.count0 > lanes:
+            raise IllegalInstruction(f"Load.count0 must be at most {lanes} with transpose, not {instruction.count0}")
+
+
+class Decoder:
+    """Turns instruction bytes into steps on the given memories; equal bytes give the same step."""
+
+    def __init__(self, config: AcceleratorConfig, memory: np.ndarray, scratchpads: Scratchpads):
+        self.config, self.memory, self.scratchpads = config, memory, scratchpads
+        self._steps: dict[bytes, Step] = {}
+        self._programs: dict[bytes, list[Step | None]] = {}
+
+    def program(self, address: int, size: int) -> list[Step | None]:
+        """Steps up to the first End; a None stands at the end for an illegal instruction or nothing."""
+        if address + size > self.memory.size:
+            raise MachineFault(FaultCause.READ_ERROR, address)
+        data = self.memory[address:address + size].tobytes()
+        if data not in self._programs:
+            self._programs[data] = self._decode(data)
+        return self._programs[data]
+
+    def _decode(self, data: bytes) -> list[Step | None]:
+        steps: list[Step | None] = []
+        for start in range(0, len(data), INSTRUCTION_BYTES):
+            try:
+                steps.append(self.step(data[start:start + INSTRUCTION_BYTES]))
+            except IllegalInstruction:
+                break
+            if isinstance(steps[-1].instruction, End):
+                return steps
+        return [*steps, None]
+
+    def step(self, data: bytes) -> Step:
+        """The step of one instruction; raises :class:`IllegalInstruction`."""
+        if data not in self._steps:
+            instruction = decode(data)
+            check_config(instruction, self.config)
+            self._steps[data] = Step(instruction, self._compile(instruction))
+        return self._steps[data]
+
+    def _compile(self, instruction: Instruction):
+        config, memory, pads = self.config, self.memory, self.scratchpads
+        match instruction:
+            case Load():
+                run, target = compile_load(instruction, config), pads.elements[instruction.memory]
+                return lambda bases, window: run(target, memory, bases[instruction.base], window)
+            case Fill():
+                run, target = compile_fill(instruction, config), pads.elements[instruction.memory]
+                return lambda bases, window: run(target)
+            case Array():
+                run = compile_array(instruction, config)
+                return lambda bases, window: run(pads.stream, pads.stationary, pads.vector)
+            case Vector():
+                run = compile_vector(instruction, config)
+                return lambda bases, window: run(pads.vector)
+            case Store():
+                run, source = compile_store(instruction, config), pads.elements[Memory.VECTOR]
+                return lambda bases, window: run(source, memory, bases[instruction.base], window)
+        return None
