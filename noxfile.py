@@ -1,0 +1,31 @@
+"""Every command of the project. ``pip install nox``, then ``nox -l`` lists them."""
+
+import nox
+
+nox.options.reuse_existing_virtualenvs = True
+
+
+def install(run: nox.Session, *groups: str) -> None:
+    pyproject = nox.project.load_toml("pyproject.toml")
+    run.install("-e", ".[hardware,sim,reports]", *nox.project.dependency_groups(pyproject, *groups))
+
+
+@nox.session
+def sim(run: nox.Session) -> None:
+    """Train on real data on the simulated RTL, checked bit for bit; table and picture in build/sim."""
+    install(run)
+    run.run("python", "-m", "adagp.cli", "simulate", *run.posargs)
+
+
+@nox.session
+def tests(run: nox.Session) -> None:
+    """Run the whole test suite; arguments after -- go to pytest."""
+    install(run, "tests")
+    run.run("pytest", "-n", "2", *run.posargs)
+
+
+@nox.session(default=False)
+def bench(run: nox.Session) -> None:
+    """Measure build seconds and simulated cycles per second; report in build/bench."""
+    install(run)
+    run.run("python", "-m", "adagp_tb.bench", *run.posargs)

@@ -1,0 +1,7 @@
+"""``python -m adagp.cli`` is ``adagp``."""
+
+import sys
+
+from . import main
+
+sys.exit(main())
