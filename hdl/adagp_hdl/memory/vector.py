@@ -1,0 +1,136 @@
+"""The vector memory: accumulators and everything else in float32, in banks behind a crossbar."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
+from amaranth.lib import wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from ..interfaces import VectorRead, VectorWrite
+
+
+class VectorBank(wiring.Component):
+    """One read and one write per cycle, with an enable per lane. Read data is there in the cycle
+    after ``read_enable``; a read in the cycle of a write to its word gives the old value."""
+
+    def __init__(self, words: int, lanes: int):
+        self._words = words
+        self._lanes = lanes
+        address = unsigned((words - 1).bit_length())
+        super().__init__({
+            "read_enable": In(1), "read_address": In(address), "read_data": Out(32 * lanes),
+            "write_mask": In(lanes), "write_address": In(address), "write_data": In(32 * lanes)})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.storage = storage = Memory(shape=32 * self._lanes, depth=self._words, init=[])
+        read = storage.read_port()
+        write = storage.write_port(granularity=32)
+        m.d.comb += [
+            read.en.eq(self.read_enable), read.addr.eq(self.read_address), self.read_data.eq(read.data),
+            write.en.eq(self.write_mask), write.addr.eq(self.write_address), write.data.eq(self.write_data)]
+        return m
+
+
+class VectorMemory(wiring.Component):
+    """``words`` words of ``lanes`` float32 values in ``banks`` banks of consecutive words.
+
+    Each bank grants one read and one write per cycle. Addresses wrap at ``words``. The array's
+    ports are always ready. The others share what it leaves: in each bank a store takes turns with
+    the vector unit (whose two reads take turns among each other), and a load with the vector
+    unit's write, so nobody waits for ever while the array pauses now and then.
+
+    ``ready`` depends on ``valid`` of other ports and on addresses, never on its own ``valid``.
+    Read data comes exactly ``LATENCY`` cycles after the grant and stays until the data of the next
+    grant of the same port. A write is seen by reads granted in later cycles.
+
+    ``words`` and ``banks`` are powers of two.
+    """
+
+    LATENCY = 2
+
+    def __init__(self, *, words: int, lanes: int, banks: int):
+        for name, value, least in (("words", words, 2 * banks), ("banks", banks, 2)):
+            if value < least or value & (value - 1):
+                raise ValueError(f"VectorMemory.{name} must be a power of two of at least {least}, not {value!r}")
+        self._words = words
+        self._lanes = lanes
+        self._banks = banks
+        read, write = VectorRead(lanes), VectorWrite(lanes)
+        super().__init__({
+            "array_read": In(read), "vector_read_a": In(read), "vector_read_b": In(read), "store_read": In(read),
+            "array_write": In(write), "vector_write": In(write), "load_write": In(write)})
+
+    def elaborate(self, platform):
+        m = Module()
+        banks = [VectorBank(self._words // self._banks, self._lanes) for _ in range(self._banks)]
+        for i, bank in enumerate(banks):
+            m.submodules[f"bank{i}"] = bank
+        self._connect_reads(m, banks)
+        self._connect_writes(m, banks)
+        return m
+
+    def _selects(self, m: Module, port) -> list[Signal]:
+        """For each bank, whether the address of ``port`` lies in it."""
+        low = (self._words // self._banks - 1).bit_length()
+        number = port.address[low:(self._words - 1).bit_length()]
+        selects = [Signal(name=f"select{i}") for i in range(self._banks)]
+        m.d.comb += [select.eq(number == i) for i, select in enumerate(selects)]
+        return selects
+
+    def _connect_reads(self, m: Module, banks: list[VectorBank]):
+        array, a, b, store = ports = [self.array_read, self.vector_read_a, self.vector_read_b, self.store_read]
+        selects = [self._selects(m, port) for port in ports]
+        opens = []
+        for i, bank in enumerate(banks):
+            wants_array, wants_a, wants_b, wants_store = wants = [
+                port.valid & select[i] for port, select in zip(ports, selects)]
+            open_vector, open_store = _share(m, ~wants_array, wants_a | wants_b, wants_store)
+            open_a, open_b = _share(m, open_vector, wants_a, wants_b)
+            opens.append([1, open_a, open_b, open_store])
+            grants = [want & open_ for want, open_ in zip(wants, opens[i])]
+            m.d.comb += [bank.read_enable.eq(Cat(grants).any()),
+                         bank.read_address.eq(_choose(grants, [port.address for port in ports]))]
+        for port, select, open_ in zip(ports, selects, zip(*opens)):
+            m.d.comb += port.ready.eq(1 if port is array else _choose(select, open_))
+            self._return_data(m, port, select, banks)
+
+    def _return_data(self, m: Module, port, selects: list[Signal], banks: list[VectorBank]):
+        granted = Signal()
+        source = Signal(self._banks)
+        result = Signal(32 * self._lanes, reset_less=True)
+        m.d.sync += [granted.eq(port.valid & port.ready), source.eq(Cat(selects))]
+        with m.If(granted):
+            m.d.sync += result.eq(_choose(source, [bank.read_data for bank in banks]))
+        m.d.comb += port.data.as_value().eq(result)
+
+    def _connect_writes(self, m: Module, banks: list[VectorBank]):
+        array, vector, load = ports = [self.array_write, self.vector_write, self.load_write]
+        selects = [self._selects(m, port) for port in ports]
+        opens = []
+        for i, bank in enumerate(banks):
+            wants_array, wants_vector, wants_load = wants = [
+                port.valid & select[i] for port, select in zip(ports, selects)]
+            open_vector, open_load = _share(m, ~wants_array, wants_vector, wants_load)
+            opens.append([1, open_vector, open_load])
+            grants = [want & open_ for want, open_ in zip(wants, opens[i])]
+            m.d.comb += [bank.write_mask.eq(_choose(grants, [port.mask for port in ports])),
+                         bank.write_address.eq(_choose(grants, [port.address for port in ports])),
+                         bank.write_data.eq(_choose(grants, [port.data.as_value() for port in ports]))]
+        for port, select, open_ in zip(ports, selects, zip(*opens)):
+            m.d.comb += port.ready.eq(1 if port is array else _choose(select, open_))
+
+
+def _share(m: Module, free, first, second):
+    """Whether a first and a second requester may go, where ``free``: in turns while both want to."""
+    turn = Signal()
+    with m.If(free & first & second):
+        m.d.sync += turn.eq(~turn)
+    return free & ~(turn & second), free & (turn | ~first)
+
+
+def _choose(selects, values):
+    """The value whose select is high, of which at most one is; else zero."""
+    chosen = 0
+    for select, value in zip(selects, values):
+        chosen |= Mux(select, value, 0)
+    return chosen

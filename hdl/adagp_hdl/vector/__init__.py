@@ -1,0 +1,1 @@
+"""The vector unit: elementwise arithmetic on words of the vector memory."""

@@ -1,0 +1,127 @@
+"""The vector unit: runs ``Vector`` instructions on the vector memory."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
+from amaranth.lib import data, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from adagp.spec.config import AcceleratorConfig
+from adagp.spec.isa import Engine, Function, Opcode
+
+from ..interfaces import EngineSignature, VectorRead, VectorWrite, instruction_layout
+from ..memory.vector import VectorMemory
+from .lane import LaneControl, VectorLane, decode_control, delay
+from .loops import LoopAddress, LoopCounter
+
+WORD_BITS = 16
+
+
+class VectorUnit(wiring.Component):
+    """Executes :class:`adagp.spec.isa.Vector`, bit for bit.
+
+    One word per cycle if the memory grants it: ``a`` and ``b`` in one bank take two cycles per
+    word, and only operands that the function looks at are read. A word is written ``LATENCY``
+    cycles after its last operand was granted, or later if the write is refused; up to ``DEPTH``
+    words are between the two. Instructions follow each other without a gap; with ``sync`` the
+    first read waits for the cycle after the last write, so a chain of dependent one-word
+    instructions takes ``LATENCY + 1`` cycles each. ``done`` comes one cycle after the last write.
+
+    The read data of :class:`adagp_hdl.memory.vector.VectorMemory` stay until the next grant; the
+    unit relies on that. It has no bus, so ``halt`` means nothing to it, and no faults.
+    """
+
+    DEPTH = 16
+    LATENCY = VectorMemory.LATENCY + VectorLane.LATENCY + 1
+
+    def __init__(self, config: AcceleratorConfig):
+        self._lanes = config.vector_lanes
+        read, write = VectorRead(self._lanes), VectorWrite(self._lanes)
+        super().__init__({**EngineSignature(Engine.VECTOR).members,
+                          "read_a": Out(read), "read_b": Out(read), "write": Out(write)})
+
+    def elaborate(self, platform):
+        m = Module()
+        pointer = range(2 * self.DEPTH)
+        issued, computed, written = Signal(pointer), Signal(pointer), Signal(pointer)
+        waiting = Signal()
+        m.d.comb += waiting.eq(issued != written)
+        full = Cat(issued[:-1] == written[:-1], waiting).all()
+        step, target, last, control, active = self._issue(m, waiting, full)
+        valid, results = self._compute(m, step, control, waiting)
+        m.d.sync += [issued.eq(issued + step), computed.eq(computed + valid)]
+        written_last = self._write(m, step, Cat(target, last), issued, valid, results, computed, written)
+        m.d.sync += self.done.eq(written_last)
+        m.d.comb += [self.busy.eq(active | waiting | self.done), self.quiet.eq(1)]
+        return m
+
+    def _issue(self, m: Module, waiting, full):
+        """Reads the operands of one word after the other; ``step`` when all of them are granted."""
+        layout = instruction_layout(Opcode.VECTOR)
+        instruction = data.View(layout, self.instruction.payload[:layout.size])
+        active, wait, reads_b, step = Signal(), Signal(), Signal(), Signal()
+        got_a, got_b = Signal(), Signal()
+        control = Signal(LaneControl, reset_less=True)
+        m.submodules.counter = counter = LoopCounter()
+        addresses = {}
+        for name in "abd":
+            m.submodules[f"address_{name}"] = addresses[name] = address = LoopAddress(WORD_BITS)
+            m.d.comb += [
+                address.load.eq(counter.load), address.step.eq(step), address.level.eq(counter.level),
+                address.start.eq(instruction[name]),
+                *(address.strides[i].eq(instruction[f"{name}_stride{i}"]) for i in range(3))]
+        enabled = active & ~full & ~(wait & waiting)
+        done_a = got_a | self.read_a.ready
+        done_b = got_b | self.read_b.ready | ~reads_b
+        m.d.comb += [
+            self.read_a.valid.eq(enabled & ~got_a), self.read_a.address.eq(addresses["a"].address),
+            self.read_b.valid.eq(enabled & reads_b & ~got_b), self.read_b.address.eq(addresses["b"].address),
+            step.eq(enabled & done_a & done_b), counter.step.eq(step),
+            *(counter.counts[i].eq(instruction[f"count{i}"]) for i in range(3)),
+            self.instruction.ready.eq(~active | step & counter.last),
+            counter.load.eq(self.instruction.valid & self.instruction.ready),
+        ]
+        with m.If(enabled):
+            m.d.sync += [got_a.eq(done_a & ~step), got_b.eq(done_b & ~step), wait.eq(0)]
+        with m.If(self.instruction.ready):
+            m.d.sync += active.eq(self.instruction.valid)
+        with m.If(counter.load):
+            fields = decode_control(instruction)
+            m.d.sync += [
+                wait.eq(instruction.sync), *(control[name].eq(value) for name, value in fields.items()),
+                reads_b.eq(Mux(instruction.function == Function.ARITHMETIC,
+                               fields["factor_b"] | fields["term_b"],
+                               fields["term_b"] & (instruction.function <= Function.EQUAL)))]
+        return step, addresses["d"].address, counter.last, control, active
+
+    def _compute(self, m: Module, step, control, waiting):
+        """The lanes run while any word is between its read and its write."""
+        control = data.View(LaneControl, delay(m, control.as_value(), VectorMemory.LATENCY))
+        selects = delay(m, Cat(control.special, control.relu), VectorLane.LATENCY, waiting)
+        lanes = [VectorLane() for _ in range(self._lanes)]
+        for i, lane in enumerate(lanes):
+            m.submodules[f"lane{i}"] = lane
+            m.d.comb += [
+                lane.en.eq(waiting), lane.control.eq(control), Cat(lane.special, lane.relu).eq(selects),
+                lane.a.eq(self.read_a.data[i]), lane.b.eq(self.read_b.data[i]), lane.b0.eq(self.read_b.data[0])]
+        stages = Signal(VectorMemory.LATENCY + VectorLane.LATENCY)
+        m.d.sync += stages.eq(Cat(step, stages))
+        return stages[-1], Cat(lane.o for lane in lanes)
+
+    def _write(self, m: Module, step, target, issued, valid, results, computed, written):
+        """Results queue up for the memory, with the addresses that were put aside when issued."""
+        granted = Signal()
+        m.submodules.targets = targets = Memory(shape=unsigned(len(target)), depth=self.DEPTH, init=[])
+        m.submodules.results = queue = Memory(shape=unsigned(len(results)), depth=self.DEPTH, init=[])
+        for memory, index, enable, value in ((targets, issued, step, target), (queue, computed, valid, results)):
+            port = memory.write_port()
+            m.d.comb += [port.en.eq(enable), port.addr.eq(index[:-1]), port.data.eq(value)]
+        target = targets.read_port(domain="comb")
+        result = queue.read_port(domain="comb")
+        m.d.comb += [
+            target.addr.eq(written[:-1]), result.addr.eq(written[:-1]),
+            self.write.valid.eq(computed != written), granted.eq(self.write.valid & self.write.ready),
+            self.write.address.eq(target.data), self.write.data.eq(result.data),
+            self.write.mask.eq(~0),
+        ]
+        m.d.sync += written.eq(written + granted)
+        return granted & target.data[-1]
