@@ -2,7 +2,7 @@
 
 import nox
 
-nox.options.reuse_existing_virtualenvs = True
+nox.options.reuse_venv = "yes"
 
 
 def install(run: nox.Session, *groups: str) -> None:

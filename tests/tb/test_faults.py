@@ -1,0 +1,209 @@
+"""Every cause of a fault on the simulated RTL, and the recovery from it."""
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from adagp.golden import GoldenMachine
+from adagp.spec.config import preset
+from adagp.spec.isa import (
+    FIELDS, HEADER, TOKEN_LIMIT, Array, End, Engine, FaultCause, Fill, Format, Load, Memory, Pass, Store, Vector,
+    encode)
+from adagp.spec.machine import MachineFault
+from adagp_tb.rtl_machine import RtlMachine
+from hosting import PROGRAM, install, instruction_address
+
+CONFIG = preset("tiny")
+BYTES = 1 << 16
+SOURCE, TARGET = 0x1000, 0x2000
+LOAD, ARRAY, VECTOR, STORE, PREDICTOR = (frozenset({engine}) for engine in (
+    Engine.LOAD, Engine.ARRAY, Engine.VECTOR, Engine.STORE, Engine.PREDICTOR))
+
+load = Load(memory=Memory.VECTOR, format=Format.FLOAT32, base=0, offset=SOURCE, destination=0, length=300)
+store = Store(format=Format.FLOAT32, base=0, offset=TARGET, source=0, length=300)
+GOOD = [replace(load, signal=VECTOR),
+        Vector(a=0, d=0, count0=75, a_stride0=1, d_stride0=1, relu=1, wait=LOAD, signal=STORE),
+        replace(store, wait=VECTOR), End()]
+
+
+def machine(kind, **options):
+    made = kind(CONFIG, BYTES, **options)
+    made.memory[SOURCE:SOURCE + 0x800].view(np.float32)[:] = np.random.default_rng(5).normal(size=0x200)
+    return made
+
+
+def field(instruction, name, value):
+    """The bytes of ``instruction`` with a field that its class would refuse."""
+    position = 0
+    for key, width in (HEADER | FIELDS[instruction.opcode]).items():
+        if key == name:
+            mask = (1 << width) - 1 << position
+            word = int.from_bytes(encode(instruction), "little") & ~mask | value << position
+            return word.to_bytes(64, "little")
+        position += width
+    raise KeyError(name)
+
+
+array = Array(tag=Pass.FORWARD, columns=4, stream=0, stationary=0, accumulator=0, stream_count0=4, row_count0=4)
+fill = Fill(memory=Memory.STREAM, destination=0, length=4)
+vector = Vector(a=0, d=0)
+transposed = Load(memory=Memory.STREAM, format=Format.OPERAND, base=0, offset=0, destination=0, length=2,
+                  transpose=1, count0=4)
+ILLEGAL = {
+    "opcode 0": bytes(64), "opcode 7": field(End(), "opcode", 7), "opcode 15": field(End(), "opcode", 15),
+    "load memory 3": field(load, "memory", 3), "load length 0": field(load, "length", 0),
+    "load count0 0": field(load, "count0", 0), "load count1 0": field(load, "count1", 0),
+    "load count2 0": field(load, "count2", 0),
+    "load transposed into vector": field(load, "transpose", 1),
+    "load transposed too wide": field(transposed, "count0", 5),
+    "load transposed dense": field(transposed, "dense", 1),
+    "load waits for predictor": encode(replace(load, wait=PREDICTOR)),
+    "load signals predictor": encode(replace(load, signal=PREDICTOR)),
+    "fill memory 3": field(fill, "memory", 3), "fill count2 0": field(fill, "count2", 0),
+    "array columns 0": field(array, "columns", 0), "array columns 5": field(array, "columns", 5),
+    "array stream_count1 0": field(array, "stream_count1", 0), "array row_count2 0": field(array, "row_count2", 0),
+    "array outer_count0 0": field(array, "outer_count0", 0), "array outer_count1 0": field(array, "outer_count1", 0),
+    "vector function 10": field(vector, "function", 10), "vector multiplier 3": field(vector, "multiplier", 3),
+    "vector addend 3": field(vector, "addend", 3), "vector count0 0": field(vector, "count0", 0),
+    "store length 0": field(store, "length", 0), "store count1 0": field(store, "count1", 0),
+}
+
+
+class Fault(NamedTuple):
+    """What must be reported (address None: depends on time or on the length of bursts), and for what."""
+
+    cause: FaultCause
+    address: int | None
+    program: list
+    first: int
+    last: int
+    errors: dict
+
+
+def faulty(cause, address, *program, first=0, last=BYTES - 1, **errors):
+    return Fault(cause, address, list(program), first, last, errors)
+
+
+tokens = [replace(fill, signal=ARRAY)]
+FAULTS = {name: faulty(FaultCause.ILLEGAL_INSTRUCTION, instruction_address(1), fill, data, End())
+          for name, data in ILLEGAL.items()} | {
+    "read error": faulty(FaultCause.READ_ERROR, SOURCE, load, End(), read_error=SOURCE + 3),
+    "read error in the last burst": faulty(FaultCause.READ_ERROR, None, load, End(), read_error=SOURCE + 1199),
+    "no memory to read": faulty(FaultCause.READ_ERROR, None, replace(load, offset=BYTES + 0x1000), End(),
+                                last=4 * BYTES),
+    "read error in the program": faulty(FaultCause.READ_ERROR, PROGRAM, *GOOD, read_error=PROGRAM + 64),
+    "write error": faulty(FaultCause.WRITE_ERROR, TARGET, store, End(), write_error=TARGET),
+    "write error late": faulty(FaultCause.WRITE_ERROR, None, store, End(), write_error=TARGET + 1199),
+    "load before the window": faulty(FaultCause.WINDOW, SOURCE, load, End(), first=SOURCE + 1),
+    "load after the window": faulty(FaultCause.WINDOW, SOURCE, load, End(), last=SOURCE + 1198),
+    "store before the window": faulty(FaultCause.WINDOW, TARGET, store, End(), first=TARGET + 1),
+    "store after the window": faulty(FaultCause.WINDOW, TARGET, store, End(), last=TARGET + 1198),
+    "second run after the window": faulty(
+        FaultCause.WINDOW, TARGET + 0x800, replace(store, count0=2, destination_stride0=0x800), End(),
+        last=TARGET + 0x800 + 1198),
+    "run around the address space": faulty(
+        FaultCause.WINDOW, 0xFFFF_FFFC, replace(store, offset=0xFFFF_FFFC), End(), last=0xFFFF_FFFF),
+    "load misaligned": faulty(FaultCause.MISALIGNED, SOURCE + 2, replace(load, offset=SOURCE + 2), End()),
+    "store misaligned": faulty(FaultCause.MISALIGNED, TARGET + 1,
+                               replace(store, format=Format.OPERAND, offset=TARGET + 1), End()),
+    "second run misaligned": faulty(
+        FaultCause.MISALIGNED, TARGET + 0x801, replace(store, count1=2, destination_stride1=0x801), End()),
+    "deadlock": faulty(FaultCause.DEADLOCK, None, replace(store, wait=ARRAY), End()),
+    "deadlock of two": faulty(FaultCause.DEADLOCK, None, replace(store, wait=VECTOR, signal=VECTOR),
+                              replace(vector, wait=STORE, signal=STORE), End()),
+    "no end": faulty(FaultCause.OVERRUN, instruction_address(2), fill, vector),
+    "empty program": faulty(FaultCause.OVERRUN, instruction_address(0)),
+    "token left over": faulty(FaultCause.TOKEN, instruction_address(1), *tokens, End()),
+    "too many tokens": faulty(FaultCause.TOKEN, None, *tokens * (TOKEN_LIMIT + 1), End()),
+}
+
+
+def install_fault(any_machine, fault):
+    install(any_machine, fault.program)
+    any_machine.write("WINDOW_FIRST", fault.first)
+    any_machine.write("WINDOW_LAST", fault.last)
+
+
+def recovered(rtl):
+    """Resets ``rtl`` and shows that a good program gives the golden bits."""
+    rtl.reset()
+    assert rtl.read("STATUS") & 0b1111 == 0
+    for any_machine in (golden := machine(GoldenMachine), rtl):
+        any_machine.memory[TARGET:PROGRAM] = 0
+        install(any_machine, GOOD)
+        any_machine.run()
+    assert np.array_equal(rtl.memory[TARGET:PROGRAM], golden.memory[TARGET:PROGRAM])
+    assert rtl.simulation.outstanding == 0 and not rtl.simulation.memory[:SOURCE].any()
+
+
+@pytest.mark.parametrize("name", FAULTS)
+@pytest.mark.parametrize("stall_probability", [0, 0.3])
+def test_fault_stops_the_machine_and_reset_recovers_it(name, stall_probability):
+    fault = FAULTS[name]
+    rtl = machine(RtlMachine, max_cycles=100_000, stall_probability=stall_probability, seed=len(name))
+    install_fault(rtl, fault)
+    rtl.simulation.inject(**fault.errors)
+    before = rtl.memory.copy()
+    with pytest.raises(MachineFault) as raised:
+        rtl.run()
+    assert raised.value.cause == fault.cause
+    if fault.address is not None:
+        assert hex(raised.value.address) == hex(fault.address)
+    assert rtl.simulation.outstanding == 0, "the interrupt must come after the bus has drained"
+    assert rtl.read("STATUS") & 0b111 == 0b100
+    outside = np.ones(BYTES, bool)
+    outside[max(TARGET, fault.first):min(TARGET + 0x1000, fault.last + 1)] = False
+    assert np.array_equal(rtl.memory[outside], before[outside])
+    with pytest.raises(MachineFault):
+        rtl.run()  # a fault stays until a reset
+    rtl.simulation.inject()
+    recovered(rtl)
+
+
+@pytest.mark.parametrize("name", [name for name, fault in FAULTS.items() if not fault.errors])
+def test_golden_machine_names_the_same_fault(name):
+    fault = FAULTS[name]
+    golden = machine(GoldenMachine)
+    install_fault(golden, fault)
+    with pytest.raises(MachineFault) as raised:
+        golden.run()
+    assert raised.value.cause == fault.cause
+    if fault.address is not None:
+        assert raised.value.address == fault.address
+
+
+def test_bus_error_names_a_burst_that_holds_it():
+    rtl = machine(RtlMachine)
+    install(rtl, [load, End()])
+    for offset in range(0, 1200, 52):
+        rtl.simulation.inject(read_error=SOURCE + offset)
+        with pytest.raises(MachineFault, match="READ_ERROR") as raised:
+            rtl.run()
+        burst = CONFIG.burst_beats * CONFIG.bus_bytes
+        assert raised.value.address <= SOURCE + offset < raised.value.address + burst
+        rtl.reset()
+
+
+@pytest.mark.parametrize("cycle", [*range(1, 60, 3), *range(60, 1200, 61)])
+def test_reset_in_the_middle_leaves_no_trace(cycle):
+    rtl = machine(RtlMachine, stall_probability=0.2, seed=cycle)
+    install(rtl, GOOD)
+    rtl.start()
+    try:
+        rtl.simulation.run(cycle)
+    except TimeoutError:
+        pass
+    recovered(rtl)
+
+
+def test_reset_pin_in_the_middle_leaves_no_trace():
+    rtl = machine(RtlMachine)
+    install(rtl, GOOD)
+    rtl.start()
+    with pytest.raises(TimeoutError, match="no interrupt within 200 cycles"):
+        rtl.simulation.run(200)
+    rtl.simulation.reset()
+    rtl.write("INTERRUPT_ENABLE", 3)
+    recovered(rtl)
