@@ -1,0 +1,53 @@
+"""Queues of stream payloads."""
+
+from amaranth.hdl import Module, Shape, ShapeLike, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+
+class Fifo(wiring.Component):
+    """A first-in first-out queue; ``depth`` is a power of two of at least 2.
+
+    With ``block=False`` it lies in distributed memory and a payload is offered in the cycle after
+    it came in; with ``block=True`` it lies in block memory, a payload is offered two cycles after
+    it came in, and there is room for one more. One payload per cycle in and out; neither ``ready``
+    nor ``valid`` depends on the other side in the same cycle.
+    """
+
+    def __init__(self, shape: ShapeLike, depth: int, *, block: bool = False):
+        if depth < 2 or depth & (depth - 1):
+            raise ValueError(f"Fifo.depth must be a power of two of at least 2, not {depth!r}")
+        self._shape = shape
+        self._depth = depth
+        self._block = block
+        super().__init__({"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape))})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.storage = storage = Memory(shape=Shape.cast(self._shape), depth=self._depth, init=[])
+        write = storage.write_port()
+        read = storage.read_port(domain="sync" if self._block else "comb")
+        pointer_bits = (self._depth - 1).bit_length() + 1
+        head, tail = Signal(pointer_bits), Signal(pointer_bits)
+        level, take = Signal(pointer_bits), Signal()
+        m.d.comb += [
+            level.eq(tail - head), self.i.ready.eq(~level[-1]),
+            write.addr.eq(tail), write.en.eq(self.i.valid & self.i.ready), write.data.eq(self.i.payload),
+            read.addr.eq(head),
+        ]
+        if Shape.cast(self._shape) == self._shape:
+            m.d.comb += self.o.payload.eq(read.data)
+        else:
+            m.d.comb += self.o.payload.as_value().eq(read.data)
+        with m.If(write.en):
+            m.d.sync += tail.eq(tail + 1)
+        with m.If(take):
+            m.d.sync += head.eq(head + 1)
+        if self._block:
+            m.d.comb += [take.eq((tail != head) & (~self.o.valid | self.o.ready)), read.en.eq(take)]
+            with m.If(take | self.o.ready):
+                m.d.sync += self.o.valid.eq(take)
+        else:
+            m.d.comb += [self.o.valid.eq(tail != head), take.eq(self.o.valid & self.o.ready)]
+        return m
