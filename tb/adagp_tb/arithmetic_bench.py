@@ -3,12 +3,20 @@
 import ctypes
 import os
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 from amaranth.back import verilog
+from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from adagp_hdl.array.element import ROW_LATENCY, ProcessingElement
+from adagp_hdl.array.operand import decoded
 
 from .verilator import build
 
@@ -36,6 +44,62 @@ class CompiledUnit:
         pointers = [x.ctypes.data_as(ctypes.c_void_p) for x in (a, b, o)]
         self._library.run(*pointers, ctypes.c_uint64(a.size), ctypes.c_uint32(self._latency), ctypes.c_uint32(stall))
         return o
+
+
+    def sweep(self, first: int, last: int) -> tuple[int, int]:
+        """For :class:`ElementUnit`: the number of wrong operand products for all x from ``first`` up
+        to ``last`` and all w, and the first wrong pair (as port ``a``)."""
+        wrong = ctypes.c_uint32()
+        self._library.sweep.restype = ctypes.c_uint64
+        count = self._library.sweep(first, last, self._latency, ctypes.byref(wrong))
+        return count, wrong.value
+
+
+class ElementUnit(wiring.Component):
+    """A processing element as a unit: ``o = b + x·w`` with x in the low half of ``a``, w in the high
+    half. ``en`` is not looked at."""
+
+    LATENCY = ProcessingElement.PRODUCT_LATENCY + 1 + ROW_LATENCY
+
+    en: In(1)
+    a: In(32)
+    b: In(32)
+    o: Out(32)
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.element = element = ProcessingElement()
+        operand = Signal(16)
+        partial_sum = Signal(3 * 32)
+        m.d.sync += [operand.eq(self.a[:16]), partial_sum.eq((partial_sum << 32) | self.b)]
+        m.d.comb += [
+            element.load.eq(1), element.swap.eq(1), element.weight.eq(decoded(self.a[16:])),
+            element.operand.eq(decoded(operand)), element.partial_sum.eq(partial_sum[-32:]),
+            self.o.eq(element.partial_sum_below)]
+        return m
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProductReport:
+    """What :func:`check_products` found. ``first_wrong`` is a pair (x, w) or None."""
+
+    pairs: int
+    wrong: int
+    first_wrong: tuple[int, int] | None
+    seconds: float
+
+
+def check_products(first: int = 0, last: int = 1 << 16, *, threads: int = 2) -> ProductReport:
+    """Multiplies every x from ``first`` up to ``last`` by every bfloat16 in the processing element
+    and compares each product with double arithmetic. All 2**32 pairs take some minutes."""
+    unit = compiled(ElementUnit)
+    start = time.perf_counter()
+    edges = np.linspace(first, last, 16 * threads + 1).astype(int).tolist()
+    with ThreadPoolExecutor(threads) as pool:
+        results = list(pool.map(unit.sweep, edges[:-1], edges[1:]))
+    wrong = [(pair & 0xFFFF, pair >> 16) for count, pair in results if count]
+    return ProductReport(pairs=(last - first) << 16, wrong=sum(count for count, _ in results),
+                         first_wrong=wrong[0] if wrong else None, seconds=time.perf_counter() - start)
 
 
 @cache

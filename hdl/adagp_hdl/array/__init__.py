@@ -1,0 +1,1 @@
+"""The weight-stationary array and the engine that executes ``Array`` instructions on it."""

@@ -1,0 +1,109 @@
+"""The processing element."""
+
+from amaranth.hdl import Cat, Const, Module, Signal, unsigned
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from adagp.spec.formats import FLOAT32
+
+from ..arithmetic.addition import SumPipeline
+from ..arithmetic.unpacking import Unpacked
+from .operand import DecodedOperand
+
+ROW_LATENCY = SumPipeline.LATENCY
+"""Cycles that a partial sum and a passing weight take from one row to the next."""
+
+
+class ProcessingElement(wiring.Component):
+    """Adds the exact product of an operand and the active weight to the partial sum from above.
+
+    Operands, with ``load`` and ``swap``, move right in one cycle; partial sums and weights move
+    down in ``ROW_LATENCY`` cycles. An operand that arrives in cycle t is added to the partial sum
+    that arrives in t + ``PRODUCT_LATENCY``. With ``load`` the shadow weight becomes the weight that
+    arrives in the same cycle; with ``swap`` the operand is the first to be multiplied by what the
+    shadow weight was before that.
+
+    A product below the smallest normal float32 counts as zero, one too large as infinity. Partial
+    sums are float32 as :class:`SumPipeline` leaves them: no subnormals, NaN canonical.
+    """
+
+    PRODUCT_LATENCY = 2
+
+    load: In(1)
+    swap: In(1)
+    operand: In(DecodedOperand)
+    weight: In(DecodedOperand)
+    partial_sum: In(32)
+    load_right: Out(1)
+    swap_right: Out(1)
+    operand_right: Out(DecodedOperand)
+    weight_below: Out(DecodedOperand)
+    partial_sum_below: Out(32)
+
+    def elaborate(self, platform):
+        m = Module()
+        x, active = self._move(m)
+        product = self._multiply(m, x, active)
+        self._accumulate(m, product)
+        return m
+
+    def _move(self, m):
+        """Passes everything on; returns operand and weight to multiply."""
+        width = DecodedOperand.size
+        shadow = Signal(DecodedOperand, reset_less=True)
+        active = Signal(DecodedOperand, reset_less=True)
+        passing = Signal(ROW_LATENCY * width, reset_less=True)
+        m.d.sync += [
+            self.load_right.eq(self.load),
+            self.swap_right.eq(self.swap),
+            self.operand_right.eq(self.operand),
+            passing.eq(Cat(self.weight, passing)),
+        ]
+        m.d.comb += self.weight_below.eq(passing[-width:])
+        with m.If(self.load):
+            m.d.sync += shadow.eq(self.weight)
+        with m.If(self.swap):
+            m.d.sync += active.eq(shadow)
+        return self.operand_right, active
+
+    def _multiply(self, m, x, w):
+        """Registers the product: significand in [1, 4), exponent as if in [2, 4)."""
+        significand = Signal(16, reset_less=True)
+        exponent = Signal(9)
+        nan = Signal()
+        m.d.comb += [
+            exponent.eq(x.exponent + w.exponent),  # biased exponent plus 128
+            nan.eq(x.special & (x.fraction[0] | w.zero) | w.special & (w.fraction[0] | x.zero)),
+        ]
+        m.d.sync += significand.eq(Cat(x.fraction, Const(1, 1)) * Cat(w.fraction, Const(1, 1)))
+        flags = {"sign": x.sign ^ w.sign, "exponent": Cat(exponent[:7], exponent[8]), "nan": nan,
+                 "special": x.special | w.special | ~x.zero & ~w.zero & exponent[7] & exponent[8],
+                 "zero": x.zero | w.zero | ~exponent[7] & ~exponent[8]}
+        registers = {"significand": significand}
+        for name, value in flags.items():
+            registers[name] = Signal(unsigned(len(value)), name=f"product_{name}", reset_less=True)
+            m.d.sync += registers[name].eq(value)
+        return registers
+
+    def _accumulate(self, m, product):
+        m.submodules.sum = total = SumPipeline(FLOAT32, slack=1)
+        partial = Unpacked(FLOAT32, self.partial_sum)
+        exponent, top = product["exponent"], product["significand"][-1]
+        zero, infinite = Signal(), Signal()
+        m.d.comb += [
+            zero.eq(product["zero"] | ~exponent[1:].any() & ~(exponent[0] & top)),
+            infinite.eq(product["special"] | exponent.all() & top & ~product["zero"]),
+            total.en.eq(1),
+            total.a.sign.eq(partial.sign),
+            total.a.zero.eq(partial.zero),
+            total.a.exponent.eq(partial.exponent),
+            total.a.significand.eq(Cat(partial.fraction, 1)),
+            total.b.sign.eq(product["sign"]),
+            total.b.zero.eq(zero & ~infinite),
+            total.b.exponent.eq(exponent | infinite.replicate(8)),
+            total.b.significand.eq(Cat(Const(0, 8), product["significand"])),
+            total.special.eq(partial.special | infinite),
+            total.nan.eq(product["nan"] | partial.special & (
+                partial.fraction[-1] | infinite & (partial.sign ^ product["sign"]))),
+            self.partial_sum_below.eq(total.o),
+        ]
