@@ -1,0 +1,198 @@
+"""Emits instructions in terms of tensors, tiles and loops of any depth."""
+
+import struct
+from dataclasses import dataclass
+from itertools import product
+
+from adagp.spec.config import AcceleratorConfig
+from adagp.spec.isa import (Addend, Array, Fill, Format, Function, Load, Memory, Multiplier, Store, Vector)
+
+from .program import ProgramBuilder
+from .scratch import Scratch
+from .tensors import Tensor
+
+MOST = 0xFFFF
+"""Largest count or length of an instruction."""
+
+
+def bits(value: float) -> int:
+    """The float32 encoding of ``value``, rounded to nearest."""
+    return struct.unpack("<I", struct.pack("<f", value))[0]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tile:
+    """A block of a matrix in the vector memory, one matrix row per word from ``word`` on.
+
+    The matrix rows are ``row`` plus Σ index·stride over ``loops``, (count, stride) pairs with the
+    innermost first; the columns are ``columns`` consecutive ones from ``column``.
+    """
+
+    word: int
+    row: int
+    loops: tuple[tuple[int, int], ...]
+    column: int
+    columns: int
+
+    @property
+    def rows(self) -> int:
+        rows = 1
+        for count, _ in self.loops:
+            rows *= count
+        return rows
+
+
+class Emitter:
+    """Appends to one program. Sources and destinations are given as in :mod:`adagp.spec.isa`,
+    ``loops`` innermost first and of any number."""
+
+    def __init__(self, config: AcceleratorConfig):
+        self.config = config
+        self.builder = ProgramBuilder(config)
+        self.scratch = Scratch(config)
+
+    # External memory to scratchpads and back
+
+    def load(self, tensor: Tensor, offset: int, memory: Memory, destination: int, length: int, loops=()) -> None:
+        """``loops``: (count, source stride in bytes, destination stride in elements)."""
+        size = tensor.format.bytes
+        length, loops = _merge_contiguous(length, loops, (size, 1))
+        for (source, target), inner in _unroll(loops, 3, 2):
+            counts, strides = _fields(inner, 3, 2)
+            self.builder.emit(Load(
+                memory=memory, format=tensor.format, base=tensor.base, offset=tensor.offset + offset + source,
+                destination=destination + target, length=length,
+                dense=int(counts[0] > 1 and strides[0][0] == length * size),
+                **_named("count", counts), **_named("source_stride", [s[0] for s in strides]),
+                **_named("destination_stride", [s[1] for s in strides])))
+
+    def load_transposed(self, tensor: Tensor, offset: int, memory: Memory, destination: int, *, rows: int,
+                        row_stride: int, columns: int, column_stride: int, loops=()) -> None:
+        """Row i, column e → destination + e·column_stride + i. ``row_stride`` in bytes; ``rows`` at
+        most the lanes of the memory."""
+        loops = [loop for loop in loops if loop[0] != 1]
+        for (source, target), inner in _unroll(loops, 2, 2):
+            counts, strides = _fields(inner, 2, 2)
+            for column in range(0, columns, MOST):
+                self.builder.emit(Load(
+                    memory=memory, transpose=1, format=tensor.format, base=tensor.base,
+                    offset=tensor.offset + offset + source + column * tensor.format.bytes,
+                    destination=destination + target + column * column_stride,
+                    length=min(MOST, columns - column), count0=rows, count1=counts[0], count2=counts[1],
+                    source_stride0=row_stride, source_stride1=strides[0][0], source_stride2=strides[1][0],
+                    destination_stride0=column_stride, destination_stride1=strides[0][1],
+                    destination_stride2=strides[1][1]))
+
+    def fill(self, memory: Memory, destination: int, length: int, loops=(), value: float = 0.0) -> None:
+        """``loops``: (count, destination stride)."""
+        if length <= 0 or any(count <= 0 for count, _ in loops):
+            return
+        length, loops = _merge_contiguous(length, loops, (1,))
+        for (target,), inner in _unroll(loops, 3, 1):
+            counts, strides = _fields(inner, 3, 1)
+            self.builder.emit(Fill(memory=memory, value=bits(value), destination=destination + target, length=length,
+                                   **_named("count", counts),
+                                   **_named("destination_stride", [s[0] for s in strides])))
+
+    def store(self, tensor: Tensor, offset: int, source: int, length: int, loops=()) -> None:
+        """``loops``: (count, destination stride in bytes, source stride in elements)."""
+        size = tensor.format.bytes
+        length, loops = _merge_contiguous(length, loops, (size, 1))
+        for (target, origin), inner in _unroll(loops, 3, 2):
+            counts, strides = _fields(inner, 3, 2)
+            self.builder.emit(Store(
+                format=tensor.format, base=tensor.base, offset=tensor.offset + offset + target,
+                source=source + origin, length=length,
+                dense=int(counts[0] > 1 and strides[0][0] == length * size),
+                **_named("count", counts), **_named("destination_stride", [s[0] for s in strides]),
+                **_named("source_stride", [s[1] for s in strides])))
+
+    def load_tile(self, matrix: Tensor, tile: Tile, word: int) -> None:
+        """The same block of another matrix (rows, columns) to the words from ``word`` on."""
+        self.load(matrix, self._tile_offset(matrix, tile), Memory.VECTOR, word * self.config.vector_lanes,
+                  tile.columns, self._tile_loops(matrix, tile))
+
+    def store_tile(self, matrix: Tensor, tile: Tile) -> None:
+        self.store(matrix, self._tile_offset(matrix, tile), tile.word * self.config.vector_lanes, tile.columns,
+                   self._tile_loops(matrix, tile))
+
+    @staticmethod
+    def _tile_offset(matrix: Tensor, tile: Tile) -> int:
+        return (tile.row * matrix.shape[1] + tile.column) * matrix.format.bytes
+
+    def _tile_loops(self, matrix: Tensor, tile: Tile):
+        loops, words = [], self.config.vector_lanes
+        for count, stride in tile.loops:
+            loops.append((count, stride * matrix.shape[1] * matrix.format.bytes, words))
+            words *= count
+        return loops
+
+    # Array and vector unit
+
+    def array(self, **fields) -> None:
+        self.builder.emit(Array(**fields))
+
+    def vector(self, d: int, a: int, loops, b: int = 0, function: Function = Function.ARITHMETIC, *,
+               times: str | float | None = None, plus: str | float | None = None, negate_product: bool = False,
+               negate_addend: bool = False, relu: bool = False, broadcast: bool = False) -> None:
+        """``loops``: (count, stride of d, stride of a, stride of b), or a number of words.
+
+        ``times`` and ``plus`` are "b", a number, or nothing; for the other functions ``plus`` is y.
+        """
+        if isinstance(loops, int):
+            loops = ((loops, 1, 1, 1),)
+        loops = _merge_nested(loops)
+        multiplier, s = (Multiplier.B, 0.0) if times == "b" else (
+            (Multiplier.NONE, 0.0) if times is None else (Multiplier.S, times))
+        addend, t = (Addend.B, 0.0) if plus == "b" else ((Addend.NONE, 0.0) if plus is None else (Addend.T, plus))
+        uses_b = "b" in (times, plus)
+        for (dd, aa, bb), inner in _unroll(loops, 3, 3):
+            counts, strides = _fields(inner, 3, 3)
+            self.builder.emit(Vector(
+                function=function, multiplier=multiplier, addend=addend, negate_product=int(negate_product),
+                negate_addend=int(negate_addend), relu=int(relu), broadcast=int(broadcast), s=bits(s), t=bits(t),
+                d=d + dd, a=a + aa, b=b + bb if uses_b else 0, **_named("count", counts),
+                **_named("d_stride", [x[0] for x in strides]), **_named("a_stride", [x[1] for x in strides]),
+                **_named("b_stride", [x[2] if uses_b else 0 for x in strides])))
+
+
+def _merge_contiguous(length: int, loops, unit: tuple[int, ...]):
+    """Absorbs inner loops that continue the run on all sides into its length."""
+    loops = [loop for loop in loops if loop[0] != 1]
+    while loops and loops[0][0] * length <= MOST and all(
+            stride == length * size for stride, size in zip(loops[0][1:], unit)):
+        length *= loops.pop(0)[0]
+    return length, loops
+
+
+def _merge_nested(loops):
+    """Joins a loop with the next outer one that continues it for all operands."""
+    merged = []
+    for count, *strides in loops:
+        if count == 1:
+            continue
+        if merged and merged[-1][0] * count <= MOST and all(
+                outer == inner * merged[-1][0] for outer, inner in zip(strides, merged[-1][1:])):
+            merged[-1] = (merged[-1][0] * count, *merged[-1][1:])
+        else:
+            merged.append((count, *strides))
+    return merged or [(1, *(0 for _ in loops[0][1:]))]
+
+
+def _unroll(loops, depth: int, sides: int):
+    """Leaves ``depth`` inner loops to the machine: (offsets, inner loops) for each outer index."""
+    outer = loops[depth:]
+    for indices in product(*(range(count) for count, *_ in reversed(outer))):
+        offsets = [0] * sides
+        for index, (_, *strides) in zip(reversed(indices), outer):
+            offsets = [offset + index * stride for offset, stride in zip(offsets, strides)]
+        yield offsets, loops[:depth]
+
+
+def _fields(loops, depth: int, sides: int):
+    loops = [*loops, *[(1, *[0] * sides)] * (depth - len(loops))]
+    return [loop[0] for loop in loops], [loop[1:] for loop in loops]
+
+
+def _named(prefix: str, values) -> dict[str, int]:
+    return {f"{prefix}{i}": value for i, value in enumerate(values)}

@@ -1,0 +1,178 @@
+"""Max pooling and its gradient on the vector unit, channels in the lanes."""
+
+from dataclasses import dataclass
+
+from adagp.spec.isa import Function, Memory
+
+from .emitter import Emitter
+from .network import MaxPool
+from .program import CompileError
+from .tensors import Tensor
+
+
+def forward(e: Emitter, layer: MaxPool, x: Tensor, y: Tensor) -> None:
+    """y = maximum over the windows of x; both (images, height, width, channels)."""
+    tiles, rows, words = _tiles(e, layer, x, y)
+    inputs = [e.scratch.vector(rows, bank) for bank in (0, 1)]
+    outputs = [e.scratch.vector(words, bank) for bank in (2, 3)]
+    for number, tile in enumerate(tiles):
+        source, result = inputs[number % 2], outputs[number % 2]
+        if tile.padded(layer):
+            e.fill(Memory.VECTOR, source * e.config.vector_lanes, tile.input_words * e.config.vector_lanes,
+                   value=float("-inf"))
+        _transfer_input(e, e.load, x, tile, source)
+        taps = _taps(layer, tile)
+        e.vector(result, source + taps[0], tile.loops(layer, "dx"))
+        for tap in taps[1:]:
+            e.vector(result, source + tap, tile.loops(layer, "dxd"), b=result, plus="b", function=Function.MAXIMUM)
+        _transfer_output(e, e.store, y, tile, result)
+
+
+def backward(e: Emitter, layer: MaxPool, x: Tensor, y: Tensor, dy: Tensor, dx: Tensor, gated: bool) -> None:
+    """dx: each window's gradient goes to its first maximum in row-major order, as in PyTorch.
+
+    ``gated``: x is a ReLU's output, and dx the gradient of that ReLU's input.
+    """
+    tiles, rows, words = _tiles(e, layer, x, y, overlap=2)
+    source, gradient = e.scratch.vector(rows, 0), e.scratch.vector(rows, 1)
+    y_word, mask = e.scratch.vector(words, 2), e.scratch.vector(words, 2)
+    g_word, part = e.scratch.vector(words, 3), e.scratch.vector(words, 3)
+    overlapping = any(k > s for k, s in zip(layer.kernel, layer.stride))
+    for tile in tiles:
+        lanes = e.config.vector_lanes
+        if tile.padded(layer):
+            e.fill(Memory.VECTOR, source * lanes, tile.input_words * lanes, value=float("-inf"))
+        _transfer_input(e, e.load, x, tile, source)
+        _transfer_output(e, e.load, y, tile, y_word)
+        _transfer_output(e, e.load, dy, tile, g_word)
+        e.fill(Memory.VECTOR, gradient * lanes, tile.input_words * lanes)
+        if gated:
+            e.vector(g_word, y_word, tile.output_words, b=g_word, plus="b", function=Function.GATE)
+        for tap in _taps(layer, tile):
+            e.vector(mask, source + tap, tile.loops(layer, "dxd"), b=y_word, plus="b", function=Function.EQUAL)
+            e.vector(part, mask, tile.output_words, b=g_word, times="b")
+            e.vector(g_word, g_word, tile.output_words, b=part, plus="b", negate_addend=True)
+            if overlapping:
+                e.vector(gradient + tap, gradient + tap, tile.loops(layer, "xxd"), b=part, plus="b")
+            else:
+                e.vector(gradient + tap, part, tile.loops(layer, "xd"))
+        _transfer_input(e, e.store, dx, tile, gradient)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _PoolTile:
+    """Output rows [row, row + rows) of some images and up to a word's lanes of channels, and the
+    input pixels [top, bottom) × [left, right) that belong to them, padding included."""
+
+    image: int
+    images: int
+    row: int
+    rows: int
+    columns: int
+    channel: int
+    channels: int
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+    @property
+    def output_words(self) -> int:
+        return self.images * self.rows * self.columns
+
+    @property
+    def pitch(self) -> int:
+        return self.right - self.left
+
+    @property
+    def input_words(self) -> int:
+        return self.images * (self.bottom - self.top) * self.pitch
+
+    def padded(self, layer: MaxPool) -> bool:
+        height, width, _ = layer.image
+        return self.top < 0 or self.left < 0 or self.bottom > height or self.right > width
+
+    def loops(self, layer: MaxPool, operands: str):
+        """Loops over output positions; each operand is of the output ("d") or the input ("x")."""
+        down, right = layer.stride
+        strides = {"d": (1, self.columns, self.rows * self.columns),
+                   "x": (right, down * self.pitch, (self.bottom - self.top) * self.pitch)}
+        operands = operands.ljust(3, "d")
+        return [(count, *(strides[operand][axis] for operand in operands))
+                for axis, count in enumerate((self.columns, self.rows, self.images))]
+
+
+def _taps(layer: MaxPool, tile: _PoolTile) -> list[int]:
+    """Word offsets of the window's positions in row-major order."""
+    return [y * tile.pitch + x for y in range(layer.kernel[0]) for x in range(layer.kernel[1])]
+
+
+def _tiles(e: Emitter, layer: MaxPool, x: Tensor, y: Tensor, overlap: int = 1):
+    """The tiles, and the most input and output words of one. ``overlap``: output-sized words needed
+    per bank."""
+    (images, height, width, channels), (_, out_height, out_width, _) = x.shape, y.shape
+    (kernel_height, kernel_width), (down, right), (top, left) = layer.kernel, layer.stride, layer.padding
+    last_column = max(width, (out_width - 1) * right - left + kernel_width)
+    splits = kernel_height <= down
+
+    def rows_of(row, rows):
+        begin = row * down - top
+        end = (row + rows) * down - top
+        if row + rows == out_height:
+            end = max(height, (out_height - 1) * down - top + kernel_height)
+        return begin, end
+
+    def fits(count, rows):
+        most = max(rows_of(row, min(rows, out_height - row))[1] - rows_of(row, 1)[0]
+                   for row in range(0, out_height, rows))
+        return (count * most * (last_column + left) <= e.scratch.bank_words
+                and count * rows * out_width * overlap <= e.scratch.bank_words)
+
+    rows = next((rows for rows in range(out_height, 0, -1) if (splits or rows == out_height) and fits(1, rows)), 0)
+    if not rows:
+        raise CompileError(f"{layer.name}: {'one row of windows' if splits else 'one image'} does not fit into "
+                           f"AcceleratorConfig.vector_words / vector_banks, which is {e.scratch.bank_words}")
+    count = 1
+    while rows == out_height and count < images and fits(count + 1, rows):
+        count += 1
+    lanes, tiles = e.config.vector_lanes, []
+    for channel in range(0, channels, lanes):
+        for image in range(0, images, count):
+            for row in range(0, out_height, rows):
+                some = min(rows, out_height - row)
+                begin, end = rows_of(row, some)
+                tiles.append(_PoolTile(
+                    image=image, images=min(count, images - image), row=row, rows=some, columns=out_width,
+                    channel=channel, channels=min(lanes, channels - channel), top=begin, bottom=end,
+                    left=-left, right=last_column))
+    return tiles, max(tile.input_words for tile in tiles), max(tile.output_words for tile in tiles)
+
+
+def _transfer_input(e: Emitter, transfer, tensor: Tensor, tile: _PoolTile, word: int) -> None:
+    """``transfer`` (load or store) between the pixels of the tile inside the image and its words."""
+    _, height, width, _ = tensor.shape
+    by_image, by_row, by_column, by_channel = tensor.strides()
+    lanes = e.config.vector_lanes
+    top, bottom = max(tile.top, 0), min(tile.bottom, height)
+    left, right = max(tile.left, 0), min(tile.right, width)
+    offset = tile.image * by_image + top * by_row + left * by_column + tile.channel * by_channel
+    element = (word + (top - tile.top) * tile.pitch + left - tile.left) * lanes
+    loops = ((right - left, by_column, lanes), (bottom - top, by_row, tile.pitch * lanes),
+             (tile.images, by_image, (tile.bottom - tile.top) * tile.pitch * lanes))
+    _transfer(e, transfer, tensor, offset, element, tile.channels, loops)
+
+
+def _transfer_output(e: Emitter, transfer, tensor: Tensor, tile: _PoolTile, word: int) -> None:
+    by_image, by_row, by_column, by_channel = tensor.strides()
+    lanes = e.config.vector_lanes
+    offset = tile.image * by_image + tile.row * by_row + tile.channel * by_channel
+    loops = ((tile.columns, by_column, lanes), (tile.rows, by_row, tile.columns * lanes),
+             (tile.images, by_image, tile.rows * tile.columns * lanes))
+    _transfer(e, transfer, tensor, offset, word * lanes, tile.channels, loops)
+
+
+def _transfer(e: Emitter, transfer, tensor: Tensor, offset: int, element: int, length: int, loops) -> None:
+    if transfer == e.load:
+        e.load(tensor, offset, Memory.VECTOR, element, length, loops)
+    else:
+        e.store(tensor, offset, element, length, loops)
