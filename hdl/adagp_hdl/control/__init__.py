@@ -1,0 +1,1 @@
+"""Registers, fetch, dispatch, phases, counters, faults."""

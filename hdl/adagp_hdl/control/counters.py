@@ -1,0 +1,112 @@
+"""The 64-bit counters: what happened is added up in a small memory."""
+
+from amaranth.hdl import Array, Cat, Module, Mux, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from adagp.spec.isa import Engine
+
+from .registers import COUNTER_INDEX_BITS, COUNTERS
+
+_SLOT = 3  # cycles in which one counter is read, added to, and written back
+
+
+class CounterBank(wiring.Component):
+    """Counters of 64 bits in one memory. Counter i grows by ``increment[i] << shifts[i]`` per cycle.
+
+    ``widths`` are the bits of the increments. Each counter collects its increments in a short
+    accumulator, which goes to the memory in turn, so a counter costs little more than a few bits.
+    ``read`` is held with ``index`` until ``valid``, at most nine cycles later; ``value`` holds every
+    increment up to the cycle before the last two. ``clear`` sets all counters to zero at once.
+    """
+
+    def __init__(self, widths: list[int], shifts: list[int]):
+        self._widths, self._shifts = widths, shifts
+        index_bits = (len(widths) - 1).bit_length()
+        super().__init__({
+            "increment": In(data.StructLayout({f"_{i}": width for i, width in enumerate(widths)})),
+            "clear": In(1), "read": In(1), "index": In(index_bits), "valid": Out(1), "value": Out(64)})
+
+    def elaborate(self, platform):
+        m = Module()
+        count = len(self._widths)
+        # A counter waits for all others, each of which a read may delay by one slot.
+        room = (2 * count * _SLOT).bit_length()
+        m.submodules.memory = memory = Memory(shape=64, depth=count, init=[])
+        read, write = memory.read_port(domain="comb"), memory.write_port()
+
+        collected = [Signal(width + room, name=f"collected_{i}") for i, width in enumerate(self._widths)]
+        fresh = Signal(count, init=-1)
+        turn, current = Signal(range(count)), Signal(range(count))
+        step = Signal(range(_SLOT))
+        asked, answers = Signal(), Signal()
+        old, added, low, carry = Signal(64), Signal(32), Signal(32), Signal()
+        chosen = Signal.like(turn)
+
+        m.d.comb += [asked.eq(self.read & ~answers), chosen.eq(Mux(asked, self.index, turn)),
+                     read.addr.eq(chosen), write.addr.eq(current),
+                     write.data.eq(Cat(low, old[32:] + carry)), self.value.eq(write.data)]
+        for i, total in enumerate(collected):
+            m.d.sync += total.eq(total + self.increment[f"_{i}"])
+        with m.Switch(step):
+            with m.Case(0):
+                m.d.sync += [step.eq(1), answers.eq(asked), current.eq(chosen),
+                             old.eq(Mux(Array(fresh)[chosen], 0, read.data)),
+                             added.eq(Array(t << s for t, s in zip(collected, self._shifts, strict=True))[chosen])]
+                with m.Switch(chosen):
+                    for i, total in enumerate(collected):
+                        with m.Case(i):
+                            m.d.sync += [total.eq(self.increment[f"_{i}"]), fresh[i].eq(0)]
+                with m.If(~asked):
+                    m.d.sync += turn.eq(Mux(turn == count - 1, 0, turn + 1))
+            with m.Case(1):
+                m.d.sync += [step.eq(2), Cat(low, carry).eq(old[:32] + added)]
+            with m.Case(2):
+                m.d.comb += [write.en.eq(1), self.valid.eq(answers)]
+                m.d.sync += step.eq(0)
+        with m.If(self.clear):
+            m.d.sync += [fresh.eq(-1), *(total.eq(0) for total in collected)]
+        return m
+
+
+class Counters(wiring.Component):
+    """Books what happens in a cycle on the counters of the register map.
+
+    ``running``: a batch runs in this cycle; nothing is counted without it but the ends of batches.
+    ``phase`` of the batch; ``batch_done`` in the cycle in which it ends. ``tag``: the pass that the
+    cycle belongs to, ``macs`` the multiply-accumulates that began (at most ``most_macs``).
+    ``busy`` has a bit per engine. ``loaded``, ``fetched``, ``stored``: a beat of ``bus_bytes`` moved.
+    ``dispatched``: an instruction left for its queue, or a batch ended. ``read`` to ``value`` are
+    those of :class:`CounterBank`, for the register file.
+    """
+
+    def __init__(self, *, most_macs: int, bus_bytes: int):
+        self._bus_bytes = bus_bytes
+        super().__init__({
+            "running": In(1), "phase": In(2), "batch_done": In(1), "tag": In(2),
+            "macs": In(range(most_macs + 1)), "busy": In(len(Engine)), "loaded": In(1), "fetched": In(1),
+            "stored": In(1), "dispatched": In(1), "clear": In(1),
+            "read": In(1), "index": In(COUNTER_INDEX_BITS), "valid": Out(1), "value": Out(64)})
+
+    def elaborate(self, platform):
+        m = Module()
+        events = {
+            "CYCLES": 1, "INSTRUCTIONS": self.dispatched,
+            "BYTES_READ": self.loaded, "BYTES_FETCHED": self.fetched, "BYTES_WRITTEN": self.stored,
+            **{f"PHASE_CYCLES[{i}]": self.phase == i for i in range(4)},
+            **{f"PHASE_BATCHES[{i}]": self.batch_done & (self.phase == i) for i in range(4)},
+            **{f"PASS_CYCLES[{i}]": self.tag == i for i in range(4)},
+            **{f"PASS_MACS[{i}]": Mux(self.tag == i, self.macs, 0) for i in range(4)},
+            **{f"BUSY[{engine.value}]": self.busy[engine] for engine in Engine}}
+        assert set(events) == set(COUNTERS)
+        always = ("PHASE_BATCHES", "BYTES", "INSTRUCTIONS")
+        widths = [len(self.macs) if path.startswith("PASS_MACS") else 1 for path in COUNTERS]
+        shifts = [(self._bus_bytes - 1).bit_length() if path.startswith("BYTES") else 0 for path in COUNTERS]
+        m.submodules.bank = bank = CounterBank(widths, shifts)
+        for i, path in enumerate(COUNTERS):
+            counted = events[path] if path.startswith(always) else Mux(self.running, events[path], 0)
+            m.d.sync += bank.increment[f"_{i}"].eq(counted)
+        m.d.comb += [bank.clear.eq(self.clear), bank.read.eq(self.read), bank.index.eq(self.index),
+                     self.valid.eq(bank.valid), self.value.eq(bank.value)]
+        return m
