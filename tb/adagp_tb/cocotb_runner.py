@@ -103,9 +103,9 @@ def _build(source: str, directory: Path) -> None:
     except BaseException:
         file.unlink()
         raise
-    if not RUNTIME.exists():  # the same for every component: compile it once
+    if not RUNTIME.exists():  # the same for every component (verilator.o is not): compile it once
         fresh = Path(tempfile.mkdtemp(dir=BUILD))
-        for compiled in directory.glob("veril*.o"):
+        for compiled in directory.glob("verilated*.o"):
             shutil.copy(compiled, fresh)
         with suppress(OSError):  # another build was first
             fresh.rename(RUNTIME)
