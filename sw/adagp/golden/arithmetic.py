@@ -69,13 +69,18 @@ def add(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def maximum(a: np.ndarray, y: np.ndarray) -> np.ndarray:
     """−0 < +0, NaN if either is NaN, subnormals count as zeros."""
-    a, y = flush(a), flush(y)
-    chosen = np.where(_ordered(a) >= _ordered(y), bits(a), bits(y))
-    return np.where((a != a) | (y != y), NAN, chosen).view(np.float32)
+    return _choose(a, y, np.greater_equal)
 
 
 def minimum(a: np.ndarray, y: np.ndarray) -> np.ndarray:
-    return _negate(maximum(_negate(a), _negate(y)))
+    """−0 < +0, NaN if either is NaN, subnormals count as zeros."""
+    return _choose(a, y, np.less_equal)
+
+
+def _choose(a: np.ndarray, y: np.ndarray, first: np.ufunc) -> np.ndarray:
+    a, y = flush(a), flush(y)
+    chosen = np.where(first(_ordered(a), _ordered(y)), bits(a), bits(y))
+    return np.where((a != a) | (y != y), NAN, chosen).view(np.float32)
 
 
 def gate(a: np.ndarray, y: np.ndarray) -> np.ndarray:

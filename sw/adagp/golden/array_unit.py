@@ -12,11 +12,12 @@ from adagp.spec.isa import Array
 from .arithmetic import INFINITY, MAGNITUDE, add, bits, canonical, flush, widen
 from .walk import Walk
 
-BLOCK_ELEMENTS = 1 << 17
-"""Partial sums that are computed together; few enough to stay in the cache."""
+BLOCK_ELEMENTS = (1 << 15) - 1
+"""Partial sums that are computed together: few enough to stay in the cache and for torch to keep
+to one thread, whose start would cost more than it gains."""
 
 SMALL_PRODUCTS = 1 << 14
-"""Up to so many products in an instruction numpy's reduction is faster than torch's additions."""
+"""Up to so many products in an instruction numpy's lighter calls beat torch's fused ones."""
 
 
 @dataclass(frozen=True)
@@ -174,9 +175,12 @@ def _smallest_exponent(values: np.ndarray) -> int:
 def _sum_exactly(operands: Operands, old: np.ndarray | None, columns: int) -> np.ndarray:
     """Accumulators [parallel, columns, vectors]; products need no rounding, sums no flushing."""
     parallel, sequence, rows, vectors = operands.x.shape
-    if parallel * sequence * rows * vectors * columns <= SMALL_PRODUCTS and columns * vectors > 1:
+    if parallel * sequence * rows * vectors * columns <= SMALL_PRODUCTS:
         products = operands.x[:, :, :, None, :] * operands.w[..., None]
-        return _accumulate(np.add.reduce(products, axis=2, initial=0).transpose(1, 0, 2, 3), old)
+        sums = products[:, :, 0] + np.float32(0)
+        for row in range(1, rows):
+            sums += products[:, :, row]
+        return _accumulate(sums.transpose(1, 0, 2, 3), old)
     x, w = torch.from_numpy(operands.x).unsqueeze(3), torch.from_numpy(operands.w).unsqueeze(4)
     tile = columns * vectors
     at_once = max(1, min(sequence, BLOCK_ELEMENTS // tile))

@@ -91,7 +91,7 @@ class GoldenMachine:
         start, size = (registers.values[f"PROGRAM[{int(phase)}].{name}"] for name in ("ADDRESS", "SIZE"))
         bases, window = registers.bases(), registers.window()
         tokens = [[0] * len(Engine) for _ in Engine]  # [from][to]
-        checker = Checker(self.config) if self._check else None
+        checker = Checker(self.config, self.memory.size) if self._check else None
         for index, step in enumerate(self._decoder.program(start, size)):
             address = start + index * INSTRUCTION_BYTES
             if step is None:
@@ -103,9 +103,9 @@ class GoldenMachine:
                 registers.counters["INSTRUCTIONS"] += 1
                 return
             _take(tokens, step, address)
+            step.execute(bases, window)
             if checker:
                 checker.issue(step.instruction, bases)
-            step.execute(bases, window)
             _give(tokens, step, address)
             self._book(step)
 
