@@ -66,7 +66,8 @@ class Training:
 
     def image_bytes(self, batches: int) -> int:
         """External memory that an image with ``batches`` batches of samples needs."""
-        return self._labels_address(batches) + batches * self.tensors["labels"].bytes
+        end = self._labels_address(batches) + batches * self.tensors["labels"].bytes
+        return -(-end // ALIGNMENT) * ALIGNMENT
 
     def image(self, memory: np.ndarray, model: nn.Module, data: torch.Tensor, labels: torch.Tensor,
               predictor: Predictor | None = None) -> None:

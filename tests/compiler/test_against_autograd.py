@@ -1,0 +1,83 @@
+"""Golden training steps against float32 autograd: every tensor of a step, all passes, the predictor."""
+
+import copy
+
+import pytest
+import torch
+
+from adagp.compiler import Adam, SGD, compile_training
+from adagp.golden import GoldenMachine
+from adagp.spec.config import AcceleratorConfig, Design
+from adagp.spec.schedule import Schedule
+
+from adagp_tb.random_networks import random_network
+
+from .reference import Reference
+
+#: ‖machine − autograd‖ / ‖autograd‖ of one training step. Operands are rounded to 8 significant
+#: bits (2⁻⁹ relative) wherever they enter the array or memory; a gradient has been through all layers.
+BOUNDS = {"output": 0.01, "loss": 0.01, "pooled": 0.01, "grad": 0.03, "momentum": 0.03, "exp_avg": 0.06,
+          "exp_avg_sq": 0.06}
+PARAMETER_BOUND = 0.03
+"""Same, for the change of a parameter of the model by momentum SGD."""
+ADAM_BOUND = 0.5
+"""Same, for the change of a parameter of the predictor: Adam's step is lr·sign(gradient) at first,
+whatever the gradient's size, so one gradient near zero that rounds to the other sign shows in full."""
+
+
+def bound_of(name: str) -> float:
+    own = ADAM_BOUND if name.startswith("predictor") else PARAMETER_BOUND
+    return next((bound for suffix, bound in BOUNDS.items() if name.endswith(suffix)), own)
+
+
+def relative_error(got: torch.Tensor, want: torch.Tensor) -> float:
+    return ((got.float().flatten() - want.flatten()).norm() / want.norm().clamp_min(1e-12)).item()
+
+
+def errors_of_a_step(seed: int, design: Design, phases: str) -> dict[str, float]:
+    """Relative error of every tensor after each batch of ``phases`` ('b' or 'g')."""
+    network = random_network(seed)
+    config = AcceleratorConfig(rows=5, columns=6, design=design, stream_elements=16384,
+                               stationary_elements=16384, vector_words=1024)
+    optimizer, adam = SGD(lr=0.05), Adam(lr=1e-3)
+    training = compile_training(network.model, config, batch=network.batch, input_shape=network.input_shape,
+                                optimizer=optimizer, predictor=network.predictor, predictor_optimizer=adam)
+    data, labels = network.samples(len(phases), seed)
+    predictor = training.new_predictor() if design is Design.LOW else None
+    machine = GoldenMachine(config, training.image_bytes(len(phases)), check=True)
+    training.image(machine.memory, network.model, data, labels, predictor)
+    training.configure(machine, len(phases), Schedule(warmup=phases.count("b"), gp=1, bp=0))
+    machine.write("BATCHES", 1)
+    reference = Reference(training, network.model, copy.deepcopy(predictor), optimizer, adam)
+    errors: dict[str, float] = {}
+    for number, phase in enumerate(phases):
+        before = {name: tensor.read(machine.memory) for name, tensor in training.tensors.items()
+                  if tensor.base == 0}
+        machine.run()
+        some = slice(number * network.batch, (number + 1) * network.batch)
+        pixels = data[some].reshape(network.batch, *network.input_shape, *[1] * (3 - len(network.input_shape)))
+        reference.tensors.clear()
+        if phase == "b":
+            reference.backpropagate(pixels.permute(0, 2, 3, 1), labels[some])
+        else:
+            reference.predict(pixels.permute(0, 2, 3, 1))
+        for name, want in reference.tensors.items():
+            got = training.tensors[name].read(machine.memory)
+            if name.endswith(("weight", "bias")):  # compare what the step changed
+                start = before[name].reshape(want.shape)
+                got, want = got.reshape(want.shape) - start, want - start
+            errors[name] = max(errors.get(name, 0.0), relative_error(got, want))
+    return errors
+
+
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("design", list(Design))
+def test_backpropagation_step_is_within_bounds_of_autograd(seed, design):
+    for name, error in errors_of_a_step(seed, design, "b").items():
+        assert error <= bound_of(name), f"seed {seed}: {name} is off by {error:.4f}, more than {bound_of(name)}"
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_predicted_step_is_within_bounds(seed):
+    for name, error in errors_of_a_step(seed, Design.LOW, "bg").items():
+        assert error <= bound_of(name), f"seed {seed}: {name} is off by {error:.4f}, more than {bound_of(name)}"
