@@ -1,0 +1,10 @@
+"""What cocotb benches share."""
+
+import cocotb
+from cocotb.clock import Clock
+
+
+def start_clock(dut) -> None:
+    """Runs ``dut.clk`` and leaves ``dut.rst`` low: registers start with their initial values."""
+    dut.rst.value = 0
+    cocotb.start_soon(Clock(dut.clk, 10, "ns").start())
