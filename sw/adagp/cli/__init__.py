@@ -9,7 +9,7 @@ import argparse
 import sys
 from importlib import import_module
 
-COMMANDS = ("verilog",)
+COMMANDS = ("verilog", "simulate")
 
 
 class UserError(Exception):

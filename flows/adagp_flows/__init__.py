@@ -1,0 +1,1 @@
+"""Runs, reports and synthesis flows: what the commands of the project call."""

@@ -1,0 +1,77 @@
+"""What is trained: a model, samples for training and for testing, and the schedule."""
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import nn
+
+from adagp.compiler import SGD, Adam, PredictorConfig
+from adagp.spec.schedule import Schedule
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workload:
+    """A training run, independent of the machine that does it.
+
+    ``data`` and ``test_data`` are (samples, channels, height, width) or (samples, features),
+    ``labels`` and ``test_labels`` class numbers. What does not fill a batch is left out.
+    ``batches`` is the length of the run; the training samples repeat as often as needed.
+    """
+
+    model: nn.Module
+    data: torch.Tensor
+    labels: torch.Tensor
+    test_data: torch.Tensor
+    test_labels: torch.Tensor
+    batch: int
+    batches: int
+    schedule: Schedule
+    optimizer: SGD = field(default_factory=lambda: SGD(lr=0.05))
+    predictor: PredictorConfig = field(default_factory=PredictorConfig)
+    predictor_optimizer: Adam = field(default_factory=lambda: Adam(lr=1e-3))
+    seed: int = 0
+
+    def __post_init__(self):
+        for name, least in (("batch", 1), ("batches", 1)):
+            if getattr(self, name) < least:
+                raise ValueError(f"Workload.{name} must be at least {least}, not {getattr(self, name)}")
+        for name in ("data", "test_data"):
+            if len(getattr(self, name)) < self.batch:
+                raise ValueError(f"Workload.{name} must hold at least one batch of {self.batch} samples, "
+                                 f"not {len(getattr(self, name))}")
+
+    @property
+    def epoch(self) -> int:
+        """Batches in one pass over the training samples."""
+        return len(self.data) // self.batch
+
+    @property
+    def test_batches(self) -> int:
+        return len(self.test_data) // self.batch
+
+
+class DigitsNetwork(nn.Module):
+    """Two convolutions (1→8→16 channels) with pooling, and a classifier, for 8×8 pixels."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv1 = nn.Conv2d(1, 8, 3, padding=1)
+        self.conv2 = nn.Conv2d(8, 16, 3, padding=1)
+        self.classifier = nn.Linear(16 * 2 * 2, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = nn.functional.max_pool2d(torch.relu(self.conv1(x)), 2)
+        x = nn.functional.max_pool2d(torch.relu(self.conv2(x)), 2)
+        return self.classifier(x.flatten(1))
+
+
+def digits(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """scikit-learn's handwritten digits, 8×8 pixels in [0, 1], shuffled: 1,437 training samples and
+    their labels, 360 test samples and their labels."""
+    from sklearn.datasets import load_digits  # the only use of scikit-learn, and slow to import
+
+    source = load_digits()
+    order = torch.randperm(len(source.target), generator=torch.Generator().manual_seed(seed))
+    data = torch.tensor(source.images / 16, dtype=torch.float32)[order, None]
+    labels = torch.tensor(source.target)[order]
+    return data[:1437], labels[:1437], data[1437:], labels[1437:]
