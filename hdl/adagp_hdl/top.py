@@ -1,0 +1,170 @@
+"""The accelerator: registers, control, engines, memories and buses, wired together."""
+
+from importlib.metadata import version
+
+from amaranth.hdl import ClockDomain, ClockSignal, Module, ResetInserter, ResetSignal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out, connect
+
+from adagp.spec.config import AcceleratorConfig
+from adagp.spec.isa import Engine
+from adagp.spec.schedule import Phase
+
+from .array.engine import ArrayEngine
+from .bus.arbiter import ReadArbiter
+from .control.counters import Counters
+from .control.dispatch import Dispatch
+from .control.fetch import Fetch
+from .control.phase import BASES, PhaseController
+from .control.registers import RegisterFile
+from .control.supervisor import Supervisor
+from .interfaces import AxiLiteSignature, AxiReadSignature, AxiWriteSignature
+from .load.engine import LoadEngine
+from .memory.operand import OperandMemory
+from .memory.vector import VectorMemory
+from .store.engine import StoreEngine
+from .vector.unit import VectorUnit
+
+
+class Accelerator(wiring.Component):
+    """The whole machine. One clock ``aclk``, a reset ``aresetn`` that is low-active and synchronous
+    to it, an AXI4-Lite subordinate ``s_axil_*`` for the registers, an AXI4 manager ``m_axi_*`` of
+    ``config.bus_bits`` for programs (ARID 1) and data (ARID 0), and a level interrupt ``irq``."""
+
+    def __init__(self, config: AcceleratorConfig):
+        self._config = config
+        self._axil = _flat("s_axil", AxiLiteSignature())
+        self._read = _flat("m_axi", AxiReadSignature(config.bus_bits, id_bits=1))
+        self._write = _flat("m_axi", AxiWriteSignature(config.bus_bits, id_bits=1))
+        super().__init__({"aclk": In(1), "aresetn": In(1), **self._axil, **self._read, **self._write, "irq": Out(1)})
+
+    def elaborate(self, platform):
+        m = Module()
+        config = self._config
+        m.domains.sync = ClockDomain()
+        m.d.comb += [ClockSignal().eq(self.aclk), ResetSignal().eq(~self.aresetn)]
+        m.submodules.registers = registers = RegisterFile()
+        m.submodules.counters = counters = Counters(most_macs=config.rows * config.columns, bus_bytes=config.bus_bytes)
+
+        engines = {Engine.LOAD: LoadEngine(config), Engine.ARRAY: ArrayEngine(config),
+                   Engine.VECTOR: VectorUnit(config), Engine.STORE: StoreEngine(config)}
+        fetch, dispatch, phases, arbiter = Fetch(config), Dispatch(config), PhaseController(), ReadArbiter(config.bus_bits)
+        sources = (*engines.values(), fetch, dispatch)
+        m.submodules.supervisor = supervisor = Supervisor(faults=len(sources), quiet=len(sources) - 1)
+        stream = OperandMemory(lanes=config.stream_lanes, elements=config.stream_elements)
+        stationary = OperandMemory(lanes=config.stationary_lanes, elements=config.stationary_elements)
+        vector = VectorMemory(words=config.vector_words, lanes=config.vector_lanes, banks=config.vector_banks)
+        cleared = {"fetch": fetch, "dispatch": dispatch, "phases": phases, "arbiter": arbiter,
+                   "stream": stream, "stationary": stationary, "vector": vector,
+                   **{f"{engine.name.lower()}_engine": each for engine, each in engines.items()}}
+        for name, component in cleared.items():
+            m.submodules[name] = ResetInserter(supervisor.clear)(component)
+
+        self._wire_buses(m, registers, arbiter, fetch, engines)
+        self._wire_memories(m, engines, stream, stationary, vector)
+        self._wire_batches(m, registers, supervisor, phases, fetch, dispatch)
+        self._wire_engines(m, registers, supervisor, fetch, dispatch, engines)
+        for fault, source in zip(supervisor.faults, sources, strict=True):
+            m.d.comb += fault.eq(source.fault)
+        for quiet, source in zip(supervisor.quiet, sources, strict=False):
+            m.d.comb += quiet.eq(source.quiet)
+        self._wire_status(m, registers, supervisor)
+        self._wire_counters(m, registers, counters, supervisor, phases, dispatch, arbiter, engines)
+        return m
+
+    def _wire_buses(self, m: Module, registers, arbiter, fetch, engines):
+        connect(m, engines[Engine.LOAD].axi, arbiter.load)
+        connect(m, fetch.axi, arbiter.fetch)
+        for members, port in ((self._axil, registers.bus), (self._read, arbiter.axi),
+                              (self._write, engines[Engine.STORE].axi)):
+            for name, member in members.items():
+                outer, inner = getattr(self, name), getattr(port, name.split("_")[-1])
+                m.d.comb += outer.eq(inner) if member.flow is Out else inner.eq(outer)
+
+    def _wire_memories(self, m: Module, engines, stream, stationary, vector):
+        load, array, unit, store = (engines[engine] for engine in (
+            Engine.LOAD, Engine.ARRAY, Engine.VECTOR, Engine.STORE))
+        for a, b in ((load.stream_write, stream.write), (array.stream_read, stream.read),
+                     (load.stationary_write, stationary.write), (array.stationary_read, stationary.read),
+                     (load.vector_write, vector.load_write), (store.vector_read, vector.store_read),
+                     (array.accumulator_read, vector.array_read), (array.accumulator_write, vector.array_write),
+                     (unit.read_a, vector.vector_read_a), (unit.read_b, vector.vector_read_b),
+                     (unit.write, vector.vector_write)):
+            connect(m, a, b)
+
+    def _wire_batches(self, m: Module, registers, supervisor, phases, fetch, dispatch):
+        connect(m, phases.request, fetch.request)
+        connect(m, fetch.o, dispatch.i)
+        m.d.comb += [
+            phases.start.eq(supervisor.go), supervisor.finished.eq(phases.finished),
+            phases.batch_done.eq(dispatch.done), fetch.skip.eq(dispatch.done),
+            phases.batches.eq(registers.batches), phases.evaluate.eq(registers.mode.evaluate),
+            phases.warmup_batches.eq(registers.warmup_batches), phases.gp_batches.eq(registers.gp_batches),
+            phases.bp_batches.eq(registers.bp_batches), phases.batch.eq(registers.batch),
+            phases.batch_written.eq(registers.batch_written),
+            registers.batch_update.eq(phases.batch_update), registers.batch_next.eq(phases.batch_next)]
+        for i in Phase:
+            m.d.comb += [phases.program[i].address.eq(getattr(registers, f"program_{i.value}_address")),
+                         phases.program[i].bytes.eq(getattr(registers, f"program_{i.value}_size"))]
+        for i in range(BASES):
+            m.d.comb += [phases.base[i].eq(getattr(registers, f"base_{i}")),
+                         phases.stride[i].eq(getattr(registers, f"stride_{i}")),
+                         getattr(registers, f"base_{i}_update").eq(phases.base_update),
+                         getattr(registers, f"base_{i}_next").eq(phases.base_next[i])]
+
+    def _wire_engines(self, m: Module, registers, supervisor, fetch, dispatch, engines):
+        for engine, component in engines.items():
+            port = getattr(dispatch, engine.name.lower())
+            connect(m, port.instruction, component.instruction)
+            m.d.comb += [port.done.eq(component.done), component.halt.eq(supervisor.halt)]
+        m.d.comb += [fetch.halt.eq(supervisor.halt), dispatch.halt.eq(supervisor.halt)]
+        load, store = engines[Engine.LOAD], engines[Engine.STORE]
+        for component in (load, store):
+            m.d.comb += [each.eq(getattr(registers, f"base_{i}")) for i, each in enumerate(component.bases)]
+        for component in (load, store, fetch):
+            m.d.comb += [component.window_first.eq(registers.window_first),
+                         component.window_last.eq(registers.window_last)]
+
+    def _wire_status(self, m: Module, registers, supervisor):
+        config = self._config
+        major, minor, patch = (int(part) for part in version("adagp").split(".")[:3])
+        identity = {
+            "version": {"major": major, "minor": minor, "patch": patch},
+            "array": {"rows": config.rows, "columns": config.columns, "design": config.design.value,
+                      "bus_bytes": config.bus_bytes},
+            "memories": {"stream_log2": _log2(config.stream_elements), "vector_log2": _log2(config.vector_words),
+                         "stationary_log2": _log2(config.stationary_elements), "vector_lanes": config.vector_lanes}}
+        for name, fields in identity.items():
+            port = getattr(registers, name)
+            m.d.comb += port.eq(port.shape().const(fields))
+        m.d.comb += [
+            supervisor.start.eq(registers.control.start), supervisor.reset.eq(registers.control.reset),
+            registers.status.eq(supervisor.status), registers.fault_cause.eq(supervisor.fault_cause),
+            registers.fault_address.eq(supervisor.fault_address),
+            supervisor.interrupt_enable.eq(registers.interrupt_enable),
+            supervisor.interrupt_pending.eq(registers.interrupt_pending),
+            registers.interrupt_pending_set.eq(supervisor.interrupt_pending_set),
+            registers.interrupt_pending_clear.eq(supervisor.clear), self.irq.eq(supervisor.irq)]
+
+    def _wire_counters(self, m: Module, registers, counters, supervisor, phases, dispatch, arbiter, engines):
+        array, store = engines[Engine.ARRAY], engines[Engine.STORE]
+        m.d.comb += [
+            supervisor.phase.eq(phases.phase),
+            counters.clear.eq(registers.control.clear_counters & supervisor.idle),
+            counters.running.eq(phases.running & ~supervisor.halt), counters.phase.eq(phases.phase),
+            counters.batch_done.eq(dispatch.done), counters.dispatched.eq(dispatch.dispatched),
+            counters.tag.eq(array.tag), counters.macs.eq(array.macs),
+            counters.loaded.eq(arbiter.load.rvalid & arbiter.load.rready),
+            counters.fetched.eq(arbiter.fetch.rvalid & arbiter.fetch.rready),
+            counters.stored.eq(store.axi.wvalid & store.axi.wready),
+            *(counters.busy[engine].eq(component.busy) for engine, component in engines.items()),
+            counters.read.eq(registers.counter_read), counters.index.eq(registers.counter_index),
+            registers.counter_valid.eq(counters.valid), registers.counter_value.eq(counters.value)]
+
+
+def _flat(prefix: str, signature: wiring.Signature) -> dict:
+    return {f"{prefix}_{name}": member for name, member in signature.members.items()}
+
+
+def _log2(value: int) -> int:
+    return value.bit_length() - 1
