@@ -8,7 +8,7 @@ from adagp.spec.isa import Addend, Function, Multiplier
 
 from ..arithmetic.adder import FloatAdder
 from ..arithmetic.multiplier import FloatMultiplier
-from .special import SpecialFunctions
+from .special import ESTIMATE_CONSTANTS, SpecialFunctions
 
 ONE = 0x3F800000
 NEGATIVE_ZERO = 0x80000000
@@ -23,22 +23,27 @@ def decode_control(instruction) -> dict:
     """The fields of a :data:`LaneControl` for a view of a ``Vector`` instruction.
 
     Everything is a·factor + term unless it is special: a missing factor is 1, a missing term −0.
+    The term is also the y of the special functions.
     """
     arithmetic = instruction.function == Function.ARITHMETIC
     no_factor = instruction.multiplier == Multiplier.NONE
     no_term = instruction.addend == Addend.NONE
-    negate_term = arithmetic & instruction.negate_addend
+    term = Mux(arithmetic & no_term, NEGATIVE_ZERO, instruction.t)
+    estimate = 0
+    for function, constant in ESTIMATE_CONSTANTS.items():
+        selected = instruction.function == function
+        term, estimate = Mux(selected, constant, term), estimate | selected
     return {
         "function": instruction.function,
         "special": ~arithmetic | no_factor & no_term & ~instruction.relu,
         "relu": instruction.relu,
         "broadcast": instruction.broadcast,
         "negate_a": arithmetic & instruction.negate_product,
-        "negate_term": negate_term & ~no_term,
+        "negate_term": arithmetic & instruction.negate_addend & ~no_term,
         "factor_b": instruction.multiplier == Multiplier.B,
-        "term_b": instruction.addend == Addend.B,
+        "term_b": (instruction.addend == Addend.B) & ~estimate,
         "factor": Mux(no_factor, ONE, instruction.s),
-        "term": Mux(arithmetic & no_term, NEGATIVE_ZERO, instruction.t),
+        "term": term,
     }
 
 

@@ -9,14 +9,17 @@ from adagp.spec.isa import Function
 
 from ..arithmetic.unpacking import Unpacked
 
-ONE = FLOAT32.bias << FLOAT32.fraction_bits
-RECIPROCAL_MAGIC = 0x7EF311C7
-RSQRT_MAGIC = 0x5F3759DF
+ESTIMATE_CONSTANTS = {Function.RECIPROCAL: 0x7EF311C7, Function.RSQRT: 0x5F3759DF}
+"""What ``y`` must be for these functions."""
+
+UPPER_FRACTION = 6
+"""Fraction bits that the exponent of a number has when it is a number itself."""
 
 
 class SpecialFunctions(wiring.Component):
     """``o = function(a, y)`` as :class:`adagp.spec.isa.Vector` says, with ARITHMETIC meaning a bit
-    copy of ``a``. One per cycle; ``o`` shows that of ``LATENCY`` cycles with ``en`` high ago."""
+    copy of ``a``, and ``y`` one of :data:`ESTIMATE_CONSTANTS` for the functions there. One per
+    cycle; ``o`` shows that of ``LATENCY`` cycles with ``en`` high ago."""
 
     LATENCY = 1
 
@@ -29,85 +32,82 @@ class SpecialFunctions(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         a, y = Unpacked(FLOAT32, self.a), Unpacked(FLOAT32, self.y)
-        difference = self._difference(m)
-        result = Signal(32)
-        with m.Switch(self.function):
-            with m.Case(Function.ARITHMETIC):
-                m.d.comb += result.eq(self.a)
-            with m.Case(Function.MAXIMUM, Function.MINIMUM):
-                m.d.comb += result.eq(self._extreme(m, a, y, difference))
-            with m.Case(Function.GATE):
-                m.d.comb += result.eq(Mux(a.sign | a.zero | a.nan, 0, self.y))
-            with m.Case(Function.EQUAL):
-                same = ~difference.any() & (a.sign == y.sign) | a.zero & y.zero
-                m.d.comb += result.eq(Mux(same & ~a.nan, ONE, 0))
-            with m.Case(Function.RECIPROCAL):
-                tiny = difference[32] | ~difference[23:32].any() | a.special
-                m.d.comb += result.eq(_number(a.sign, a.zero, a.nan, Mux(tiny, 0, difference[:31])))
-            with m.Case(Function.RSQRT):
-                m.d.comb += result.eq(_number(
-                    0, a.zero, a.nan | a.sign & ~a.zero, Mux(a.special, 0, difference[:31])))
-            with m.Case(Function.EXP2):
-                m.d.comb += result.eq(self._exp2(m, a))
-            with m.Case(Function.EXPONENT):
-                m.d.comb += result.eq(self._exponent(m, a))
-            with m.Case(Function.SIGNIFICAND):
-                m.d.comb += result.eq(_number(
-                    0, 0, a.nan, Cat(Mux(a.zero, 0, a.fraction), Const(FLOAT32.bias, 8))))
+        difference = Signal(32)  # |y| − |a| or constant − (|a| >> 1); the top bit is the borrow
+        m.d.comb += difference.eq(self.y[:31] - Mux(self.function == Function.RSQRT, self.a[1:31], self.a[:31]))
+        size, below = self._exponent_size(m, a)
+        # The result is made of these, of which the chosen ones are not zero.
+        sign, one, infinite = Signal(), Signal(), Signal()
+        a_exponent, a_fraction, whole_y, whole_difference = Signal(), Signal(), Signal(), Signal()
+        upper = Signal(UPPER_FRACTION + 8)
+
+        two = (self.function == Function.MAXIMUM) | (self.function == Function.MINIMUM)
+        single = self.function >= Function.RECIPROCAL
+        nan = Signal()
+        m.d.comb += nan.eq(a.nan & (two | single) | y.nan & two
+                           | (self.function == Function.RSQRT) & a.sign & ~a.zero)
+        with m.If(~nan):
+            with m.Switch(self.function):
+                with m.Case(Function.ARITHMETIC):
+                    m.d.comb += [sign.eq(a.sign), a_exponent.eq(1), a_fraction.eq(1)]
+                with m.Case(Function.MAXIMUM, Function.MINIMUM):
+                    # A subnormal compares with normal numbers as zero would, with zeros only the sign counts.
+                    greater = Mux(a.sign ^ y.sign, y.sign, difference[31] ^ a.sign)
+                    takes_a = greater ^ (self.function == Function.MINIMUM)
+                    m.d.comb += [
+                        sign.eq(Mux(takes_a, a.sign, y.sign)), a_exponent.eq(takes_a & ~a.zero),
+                        a_fraction.eq(takes_a & ~a.zero), whole_y.eq(~takes_a & ~y.zero)]
+                with m.Case(Function.GATE):
+                    positive = ~(a.sign | a.zero | a.nan)
+                    m.d.comb += [sign.eq(y.sign & positive), whole_y.eq(positive)]
+                with m.Case(Function.EQUAL):
+                    same = ~difference.any() & (a.sign == y.sign) | a.zero & y.zero
+                    m.d.comb += one.eq(same & ~a.nan)
+                with m.Case(Function.RECIPROCAL):
+                    tiny = difference[31] | ~difference[23:31].any()
+                    m.d.comb += [sign.eq(a.sign), infinite.eq(a.zero), whole_difference.eq(~a.zero & ~tiny)]
+                with m.Case(Function.RSQRT):
+                    m.d.comb += [infinite.eq(a.zero), whole_difference.eq(~a.zero & ~a.special)]
+                with m.Case(Function.EXP2):
+                    large = ~below & (size >= 7) | a.special
+                    m.d.comb += [
+                        infinite.eq(large & ~a.sign),
+                        upper[UPPER_FRACTION:].eq(Mux(large, 0, self._power(m, a, size, below)))]
+                with m.Case(Function.EXPONENT):
+                    m.d.comb += [
+                        sign.eq(below), infinite.eq(a.zero | a.special),
+                        upper.eq(Mux(a.zero, 0, self._normalised(m, size)))]
+                with m.Case(Function.SIGNIFICAND):
+                    m.d.comb += [one.eq(1), a_fraction.eq(~a.zero & ~a.special)]
         with m.If(self.en):
-            m.d.sync += self.o.eq(result)
+            m.d.sync += self.o.eq(Cat(
+                Cat(a.fraction & a_fraction.replicate(23), a.exponent & a_exponent.replicate(8))
+                | self.y[:31] & whole_y.replicate(31)
+                | difference[:31] & whole_difference.replicate(31)
+                | Cat(Const(0, 23 - UPPER_FRACTION), upper)
+                | Cat(Const(0, 22), nan, (infinite | nan).replicate(8))
+                | Cat(Const(0, 23), one.replicate(7)),
+                sign))
         return m
 
-    def _difference(self, m: Module) -> Signal:
-        """|y| − |a| or what the estimates subtract from their constant; bit 32 is the borrow."""
-        minuend = Signal(32)
-        subtrahend = Signal(32)
-        difference = Signal(33)
-        m.d.comb += [minuend.eq(self.y[:31]), subtrahend.eq(self.a[:31])]
-        with m.Switch(self.function):
-            with m.Case(Function.RECIPROCAL):
-                m.d.comb += minuend.eq(RECIPROCAL_MAGIC)
-            with m.Case(Function.RSQRT):
-                m.d.comb += [minuend.eq(RSQRT_MAGIC), subtrahend.eq(self.a[1:31])]
-        m.d.comb += difference.eq(minuend - subtrahend)
-        return difference
+    def _exponent_size(self, m: Module, a: Unpacked) -> tuple[Signal, Signal]:
+        """The size of the unbiased exponent of a normal number (0 for infinities and NaNs), and
+        whether it is negative."""
+        size, below = Signal(7), Signal()
+        low, high = a.exponent[:7], a.exponent[7]
+        m.d.comb += [size.eq(Mux(high, low + 1, ~low)), below.eq(~high & ~low.all())]
+        return size, below
 
-    def _extreme(self, m: Module, a: Unpacked, y: Unpacked, difference: Signal):
-        """A subnormal compares with normal numbers like a zero, and two of them by their signs."""
-        greater = Signal()
-        m.d.comb += greater.eq(Mux(a.sign ^ y.sign, y.sign, difference[32] ^ a.sign))
-        takes_a = greater ^ (self.function == Function.MINIMUM)
-        sign = Mux(takes_a, a.sign, y.sign)
-        zero = Mux(takes_a, a.zero, y.zero)
-        magnitude = Mux(takes_a, self.a[:31], self.y[:31])
-        return _number(sign, 0, a.nan | y.nan, Mux(zero, 0, magnitude))
-
-    def _exp2(self, m: Module, a: Unpacked):
-        """The truncated |a| is below 128 where it counts, and 1 to 7 bits of the significand are it."""
+    def _power(self, m: Module, a: Unpacked, size: Signal, below: Signal):
+        """The exponent bits of 2 to the power of the truncated ``a``, whose exponent is below 7."""
         whole = Signal(7)
-        exponent = Signal(8)
-        large = Signal()
-        m.d.comb += [
-            large.eq(a.exponent >= FLOAT32.bias + 7),
-            whole.eq(Mux(a.exponent < FLOAT32.bias, 0, Cat(a.fraction[16:], 1) >> ~(a.exponent + 1)[:3])),
-            exponent.eq(Mux(large, Mux(a.sign, 0, FLOAT32.exponent_mask), FLOAT32.bias + Mux(a.sign, -whole, whole))),
-        ]
-        return _number(0, 0, a.nan, Cat(Const(0, 23), exponent))
+        m.d.comb += whole.eq(Mux(below, 0, Cat(a.fraction[16:], 1) >> ~size[:3]))
+        return Mux(a.sign, ~whole, whole + FLOAT32.bias)
 
-    def _exponent(self, m: Module, a: Unpacked):
-        negative = Signal()
-        size = Signal(7)
-        magnitude = Signal(31)
-        m.d.comb += [
-            negative.eq(a.exponent < FLOAT32.bias),
-            size.eq(Mux(negative, FLOAT32.bias - a.exponent, a.exponent - FLOAT32.bias)),
-        ]
+    def _normalised(self, m: Module, size: Signal):
+        """The exponent and upper fraction bits of the number ``size``."""
+        upper = Signal(UPPER_FRACTION + 8)
         for place in range(7):
             with m.If(size[place]):
-                m.d.comb += magnitude.eq(Cat(Const(0, 23 - place), size[:place], Const(FLOAT32.bias + place, 8)))
-        return _number(negative, a.special | a.zero, a.nan, magnitude)
-
-
-def _number(sign, infinite, nan, magnitude):
-    """An encoding from its sign and lower bits, unless it is ``infinite`` or, before that, ``nan``."""
-    return Mux(nan, FLOAT32.nan, Cat(Mux(infinite, FLOAT32.infinity, magnitude)[:31], sign))
+                m.d.comb += upper.eq(Cat(Const(0, UPPER_FRACTION - place), size[:place],
+                                         Const(FLOAT32.bias + place, 8)))
+        return upper
