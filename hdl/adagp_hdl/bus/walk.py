@@ -10,7 +10,7 @@ class Walk(wiring.Component):
 
     ``begin`` starts at the first address, which is there in the next cycle; ``step`` goes on to the
     next one. ``counts`` (each at least 1) and ``strides`` must be stable from ``begin`` to the last
-    step. ``ends[i]`` is high when the loops 0 to i are all at their last index.
+    step. ``at_last[i]`` is high when loop i is at its last index, ``ends[i]`` when loops 0 to i are.
     """
 
     def __init__(self, *, levels: int, bits: int, count_bits: int = 16):
@@ -20,7 +20,7 @@ class Walk(wiring.Component):
         super().__init__({
             "begin": In(1), "first": In(bits), "counts": In(data.ArrayLayout(count_bits, levels)),
             "strides": In(data.ArrayLayout(bits, levels)), "step": In(1),
-            "address": Out(bits), "ends": Out(levels)})
+            "address": Out(bits), "at_last": Out(levels), "ends": Out(levels)})
 
     def elaborate(self, platform):
         m = Module()
@@ -28,7 +28,7 @@ class Walk(wiring.Component):
         origins = [self.address, *(Signal(self._bits, name=f"origin{i}", reset_less=True)
                                    for i in range(1, self._levels))]
         for i in range(self._levels):
-            m.d.comb += self.ends[i].eq((left[i] == 1) & (self.ends[i - 1] if i else 1))
+            m.d.comb += [self.at_last[i].eq(left[i] == 1), self.ends[i].eq(self.at_last[:i + 1].all())]
         origin, stride, following = Signal(self._bits), Signal(self._bits), Signal(self._bits)
         m.d.comb += [origin.eq(origins[-1]), stride.eq(self.strides[self._levels - 1])]
         for i in reversed(range(self._levels - 1)):

@@ -1,0 +1,1 @@
+"""The load engine: external memory and constants into the memories on chip."""

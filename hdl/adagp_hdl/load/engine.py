@@ -1,0 +1,98 @@
+"""Executes Load and Fill."""
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from adagp.spec.config import AcceleratorConfig
+from adagp.spec.isa import Engine, Memory
+
+from ..bus.burst_reader import BurstReader
+from ..bus.fifo import Fifo
+from ..interfaces import ADDRESS_BITS, AxiReadSignature, EngineSignature, OperandWrite, VectorWrite
+from .aligner import Aligner
+from .chunker import Chunker
+from .groups import Groups
+from .layouts import Transfer, block_columns, fetched_layout, transpose_lanes
+from .runs import LoadRuns
+from .transposer import Transposer
+from .writer import Writer
+
+TRANSFERS = 8
+"""Instructions whose data may be requested before the first of them is done."""
+
+
+class LoadEngine(wiring.Component):
+    """External memory and constants → memories on chip, as ``Load`` and ``Fill`` say.
+
+    Takes one beat per cycle where the destination takes it: each group of ``length`` elements costs
+    one write per beat of elements that it has, a fill one per word. Requests run ahead of the
+    writes by up to the read buffer, across instructions. ``bases`` and the window must be stable
+    while the engine is busy. ``done`` comes one cycle after the last write.
+
+    Faults: MISALIGNED, WINDOW and READ_ERROR; what was written before stays.
+    """
+
+    def __init__(self, config: AcceleratorConfig):
+        self._config = config
+        super().__init__({
+            **EngineSignature(Engine.LOAD).members,
+            "axi": Out(AxiReadSignature(config.bus_bits, id_bits=1)),
+            "bases": In(data.ArrayLayout(ADDRESS_BITS, 8)),
+            "window_first": In(ADDRESS_BITS), "window_last": In(ADDRESS_BITS),
+            "stream_write": Out(OperandWrite(config.stream_lanes)),
+            "stationary_write": Out(OperandWrite(config.stationary_lanes)),
+            "vector_write": Out(VectorWrite(config.vector_lanes))})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.runs = runs = LoadRuns(self._config)
+        m.submodules.reader = reader = BurstReader(self._config, extents=True)
+        m.submodules.writer = writer = Writer(self._config)
+        connect(m, flipped(self.instruction), runs.instruction)
+        connect(m, runs.run, reader.run)
+        connect(m, flipped(self.axi), reader.axi)
+        for port in ("stream_write", "stationary_write", "vector_write"):
+            connect(m, getattr(writer, port), flipped(getattr(self, port)))
+        m.d.comb += [
+            runs.bases.eq(self.bases), reader.extent.eq(runs.extent), reader.halt.eq(self.halt),
+            reader.window_first.eq(self.window_first), reader.window_last.eq(self.window_last),
+            self.quiet.eq(reader.quiet), self.done.eq(writer.done),
+            self.fault.eq(Mux(reader.fault.valid, reader.fault, runs.fault)),
+        ]
+        self._move(m, runs, reader, writer)
+        self._count(m, runs.transfer)
+        return m
+
+    def _move(self, m: Module, runs, reader, writer):
+        config = self._config
+        m.submodules.transfers = transfers = Fifo(Transfer, TRANSFERS)
+        m.submodules.fetched = fetched = Fifo(fetched_layout(config), config.read_buffer_beats)
+        m.submodules.groups = groups = Groups()
+        m.submodules.chunker = chunker = Chunker(config)
+        m.submodules.aligner = aligner = Aligner(config)
+        m.submodules.transposer = transposer = Transposer(
+            lanes=transpose_lanes(config), columns=block_columns(config), chunk=config.bus_operands)
+        connect(m, runs.transfer, transfers.i)
+        connect(m, runs.fetched, fetched.i)
+        connect(m, transfers.o, groups.transfer)
+        connect(m, groups.group, chunker.group)
+        connect(m, fetched.o, chunker.fetched)
+        connect(m, chunker.chunk, aligner.chunk)
+        connect(m, aligner.o, writer.chunk)
+        connect(m, transposer.o, writer.word)
+        m.d.comb += [
+            aligner.beat.valid.eq(reader.data.valid), aligner.beat.payload.eq(reader.data.payload.data),
+            reader.data.ready.eq(aligner.beat.ready), chunker.freed.eq(transposer.freed),
+            writer.column.payload.eq(chunker.column.payload),
+            writer.column.valid.eq(chunker.column.valid & ~aligner.pending),
+            chunker.column.ready.eq(writer.column.ready & ~aligner.pending),
+        ]
+        m.d.comb += [getattr(transposer, name).eq(getattr(writer.block, name))
+                     for name in ("write", "row", "column", "count", "last", "data")]
+
+    def _count(self, m: Module, transfer):
+        """``busy`` from the instructions that were begun and are not done."""
+        begun = Signal(range(2 * TRANSFERS))
+        m.d.comb += self.busy.eq(self.instruction.valid | (begun != 0))
+        m.d.sync += begun.eq(begun + (transfer.valid & transfer.ready) - self.done)

@@ -1,0 +1,45 @@
+"""The groups of consecutive elements that a transfer writes."""
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..bus.walk import Walk
+from ..interfaces import SCRATCHPAD_ADDRESS_BITS
+from .layouts import COUNT_BITS, Transfer
+
+#: ``run_last``: the run that holds the group ends with it. ``last``: so does the instruction.
+Group = data.StructLayout({
+    "fill": 1, "memory": 2, "transpose": 1, "wide": 1, "value": 32, "position": SCRATCHPAD_ADDRESS_BITS,
+    "length": COUNT_BITS, "run_last": 1, "last": 1})
+
+
+class Groups(wiring.Component):
+    """Walks the destination of transfers. A group is ``length`` elements, of a transposed transfer
+    the count0 elements of one column. One group per cycle, one cycle per transfer between.
+
+    ``transfer`` must be stable while it is valid and not ready.
+    """
+
+    transfer: In(stream.Signature(Transfer))
+    group: Out(stream.Signature(Group))
+
+    def elaborate(self, platform):
+        m = Module()
+        transfer, group = self.transfer.payload, self.group.payload
+        m.submodules.walk = walk = Walk(levels=3, bits=SCRATCHPAD_ADDRESS_BITS)
+        active = Signal()
+        m.d.comb += [
+            walk.begin.eq(self.transfer.valid & ~active), walk.first.eq(transfer.destination),
+            walk.step.eq(self.group.valid & self.group.ready), walk.strides.eq(transfer.strides),
+            walk.counts[0].eq(Mux(transfer.transpose, transfer.length, transfer.counts[0])),
+            walk.counts[1].eq(transfer.counts[1]), walk.counts[2].eq(transfer.counts[2]),
+            self.group.valid.eq(active), self.transfer.ready.eq(walk.step & group.last),
+            group.position.eq(walk.address), group.last.eq(walk.ends.all()),
+            group.run_last.eq(~transfer.dense | walk.ends[0]),
+            group.length.eq(Mux(transfer.transpose, transfer.counts[0], transfer.length)),
+        ]
+        m.d.comb += [group[name].eq(transfer[name]) for name in ("fill", "memory", "transpose", "wide", "value")]
+        with m.If(walk.begin | self.transfer.ready):
+            m.d.sync += active.eq(walk.begin)
+        return m

@@ -1,0 +1,109 @@
+"""Which runs of external memory a load fetches."""
+
+from amaranth.hdl import Const, Module, Mux, Signal, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from adagp.spec.config import AcceleratorConfig
+from adagp.spec.isa import Engine, FaultCause, Memory, Opcode
+
+from ..bus.walk import Walk
+from ..interfaces import ADDRESS_BITS, Fault, Run, instruction_bits, instruction_layout
+from .layouts import Transfer, block_columns, fetched_layout
+
+
+class LoadRuns(wiring.Component):
+    """Splits instructions into their source and their destination side.
+
+    ``transfer`` gets the destination side of every Load and Fill. A Load is one run per group of
+    ``length`` elements, or with ``dense`` per count0 groups; transposed, it is one run per row and
+    block of columns, all rows of a block before the next block. Each run goes to ``run`` and, in the
+    same cycle, to ``fetched``; ``extent`` is the bytes from its address that the instruction will
+    read, 0 for 2**32 or more. One run per cycle, one cycle per instruction between.
+
+    A run whose address is no multiple of its element stays, and ``fault`` says so until reset.
+    """
+
+    def __init__(self, config: AcceleratorConfig):
+        self._config = config
+        super().__init__({
+            "instruction": In(stream.Signature(unsigned(instruction_bits(Engine.LOAD)))),
+            "bases": In(data.ArrayLayout(ADDRESS_BITS, 8)),
+            "transfer": Out(stream.Signature(Transfer)),
+            "run": Out(stream.Signature(Run)), "extent": Out(ADDRESS_BITS),
+            "fetched": Out(stream.Signature(fetched_layout(config))),
+            "fault": Out(Fault)})
+
+    def elaborate(self, platform):
+        m = Module()
+        load = data.View(instruction_layout(Opcode.LOAD), self.instruction.payload[:instruction_layout(Opcode.LOAD).size])
+        is_fill, active, start = Signal(), Signal(), Signal()
+        m.submodules.walk = walk = Walk(levels=4, bits=ADDRESS_BITS)
+        m.d.comb += [
+            is_fill.eq(load.opcode == Opcode.FILL),
+            self.transfer.valid.eq(self.instruction.valid & ~active),
+            start.eq(self.transfer.valid & self.transfer.ready & ~is_fill),
+            walk.begin.eq(start), walk.step.eq(self.run.valid & self.run.ready),
+            self.instruction.ready.eq(Mux(active, walk.step & walk.ends.all(), is_fill & self.transfer.ready)),
+        ]
+        with m.If(start | active & self.instruction.ready):
+            m.d.sync += active.eq(start)
+        self._describe(m, load, is_fill)
+        self._start(m, walk, load)
+        self._offer(m, walk, load, active)
+        return m
+
+    def _describe(self, m: Module, load, is_fill):
+        """``transfer`` from either instruction."""
+        fill = data.View(instruction_layout(Opcode.FILL), self.instruction.payload[:instruction_layout(Opcode.FILL).size])
+        transfer = self.transfer.payload
+        m.d.comb += [transfer.fill.eq(is_fill), transfer.value.eq(fill.value), transfer.memory.eq(load.memory),
+                     transfer.transpose.eq(load.transpose & ~is_fill), transfer.dense.eq(load.dense),
+                     transfer.wide.eq(Mux(is_fill, load.memory == Memory.VECTOR, load.format))]
+        for opcode, source in ((0, load), (1, fill)):
+            with m.If(is_fill == opcode):
+                m.d.comb += [transfer.destination.eq(source.destination), transfer.length.eq(source.length)]
+                m.d.comb += [transfer.counts[i].eq(source[f"count{i}"]) for i in range(3)]
+                m.d.comb += [transfer.strides[i].eq(source[f"destination_stride{i}"]) for i in range(3)]
+
+    def _start(self, m: Module, walk, load):
+        columns = block_columns(self._config)
+        blocks = (load.length + (columns - 1)) >> (columns - 1).bit_length()
+        m.d.comb += [
+            walk.first.eq(self.bases[load.base] + load.offset),
+            walk.counts[0].eq(Mux(load.dense, 1, load.count0)),
+            walk.counts[1].eq(Mux(load.transpose, blocks, 1)),
+            walk.counts[2].eq(load.count1), walk.counts[3].eq(load.count2),
+            walk.strides[0].eq(load.source_stride0),
+            walk.strides[1].eq(Mux(load.format, 4 * columns, 2 * columns)),
+            walk.strides[2].eq(load.source_stride1), walk.strides[3].eq(load.source_stride2),
+        ]
+
+    def _offer(self, m: Module, walk, load, active):
+        columns = block_columns(self._config)
+        offer, misaligned, opening = Signal(), Signal(), Signal()
+        last_column = Signal((columns - 1).bit_length())
+        total = Signal(ADDRESS_BITS + 3)
+        total_bytes = Signal(ADDRESS_BITS, reset_less=True)
+        elements = self.fetched.payload.elements
+        m.d.comb += [
+            misaligned.eq(walk.address[0] | load.format & walk.address[1]),
+            offer.eq(active & ~misaligned),
+            self.run.valid.eq(offer & self.fetched.ready), self.fetched.valid.eq(offer & self.run.ready),
+            self.fault.valid.eq(active & misaligned), self.fault.cause.eq(FaultCause.MISALIGNED),
+            self.fault.address.eq(walk.address),
+            total.eq((load.length * Mux(load.dense, load.count0, 1)) << Mux(load.format, Const(2, 2), 1)),
+            last_column.eq(load.length - 1),
+            elements.eq(Mux(walk.at_last[1], last_column + 1, columns)),
+            self.fetched.payload.phase.eq(walk.address[1:]),
+            self.fetched.payload.transpose.eq(load.transpose), self.fetched.payload.wide.eq(load.format),
+            self.fetched.payload.block_last.eq(walk.ends[0]),
+            self.run.payload.address.eq(walk.address),
+            self.run.payload.bytes.eq(Mux(load.transpose, elements << Mux(load.format, Const(2, 2), 1), total_bytes)),
+            self.extent.eq(Mux(load.transpose & ~opening, self.run.payload.bytes, total_bytes)),
+        ]
+        m.d.sync += total_bytes.eq(Mux(total[ADDRESS_BITS:].any(), 0, total))
+        with m.If(walk.begin | walk.step & walk.ends[1]):
+            m.d.sync += opening.eq(1)
+        with m.Elif(walk.step & walk.ends[0]):
+            m.d.sync += opening.eq(0)

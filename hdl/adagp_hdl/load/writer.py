@@ -1,0 +1,108 @@
+"""Converts elements and writes them to the memories."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from adagp.spec.config import AcceleratorConfig
+from adagp.spec.isa import Memory
+
+from ..arithmetic.conversion import narrow, widen
+from ..interfaces import OperandWrite, VectorWrite
+from .layouts import block_columns, target_layout, transpose_lanes
+
+OPERAND_BITS = 16
+
+
+class BlockWrite(wiring.Signature):
+    """The write side of the transposer."""
+
+    def __init__(self, config: AcceleratorConfig):
+        super().__init__({
+            "write": Out(1), "row": Out(range(transpose_lanes(config))), "column": Out(range(block_columns(config))),
+            "count": Out(range(config.bus_operands + 1)), "last": Out(1),
+            "data": Out(data.ArrayLayout(OPERAND_BITS, config.bus_operands))})
+
+
+class Writer(wiring.Component):
+    """Writes chunks, and columns with their words, one per cycle; ``block`` and the operand
+    memories take everything at once, the vector memory may stall.
+
+    A ``column`` is taken together with a ``word``, and only when no chunk for a memory is offered.
+    A write takes place in the cycle after its data was taken, ``done`` is high in the cycle after
+    the last one of an instruction.
+    """
+
+    def __init__(self, config: AcceleratorConfig):
+        self._config = config
+        target = target_layout(config)
+        super().__init__({
+            "chunk": In(stream.Signature(data.StructLayout({"data": config.bus_bits, "target": target}))),
+            "column": In(stream.Signature(target)),
+            "word": In(stream.Signature(data.ArrayLayout(OPERAND_BITS, transpose_lanes(config)))),
+            "block": Out(BlockWrite(config)),
+            "stream_write": Out(OperandWrite(config.stream_lanes)),
+            "stationary_write": Out(OperandWrite(config.stationary_lanes)),
+            "vector_write": Out(VectorWrite(config.vector_lanes)),
+            "done": Out(1)})
+
+    def elaborate(self, platform):
+        m = Module()
+        config, chunk = self._config, self.chunk.payload
+        held, free, written = Signal(), Signal(), Signal()
+        target = Signal(chunk.target.shape(), reset_less=True)
+        lanes = Signal(data.ArrayLayout(OPERAND_BITS, transpose_lanes(config)), reset_less=True)
+        converted = self._convert(m)
+        into_memory, by_column = Signal(), Signal()
+        m.d.comb += [
+            free.eq(~held | (target.memory != Memory.VECTOR) | self.vector_write.ready),
+            written.eq(held & free),
+            into_memory.eq(self.chunk.valid & ~chunk.target.block),
+            self.chunk.ready.eq(free | chunk.target.block),
+            by_column.eq(self.column.valid & self.word.valid & free & ~into_memory),
+            self.column.ready.eq(by_column), self.word.ready.eq(by_column),
+        ]
+        with m.If(free):
+            m.d.sync += [held.eq(into_memory | by_column),
+                         target.eq(Mux(into_memory, chunk.target, self.column.payload))]
+            for i, lane in enumerate(lanes):
+                m.d.sync += lane.eq(Mux(into_memory, converted[i % config.bus_operands], self.word.payload[i]))
+        m.d.sync += self.done.eq(written & target.last)
+        self._transpose(m, converted)
+        self._write(m, held, target, lanes)
+        return m
+
+    def _convert(self, m: Module):
+        """The lanes of the chunk as the destination keeps them, the vector memory's as they came."""
+        config, chunk = self._config, self.chunk.payload
+        singles = [narrow(chunk.data.word_select(i, 32)) for i in range(config.bus_operands // 2)]
+        narrows, converted = Signal(), Signal(data.ArrayLayout(OPERAND_BITS, config.bus_operands))
+        m.d.comb += narrows.eq(chunk.target.wide & (chunk.target.block | (chunk.target.memory != Memory.VECTOR)))
+        for i, lane in enumerate(converted):
+            m.d.comb += lane.eq(Mux(narrows, singles[i % len(singles)], chunk.data.word_select(i, OPERAND_BITS)))
+        return converted
+
+    def _transpose(self, m: Module, converted):
+        target = self.chunk.payload.target
+        m.d.comb += [
+            self.block.write.eq(self.chunk.valid & target.block), self.block.row.eq(target.row),
+            self.block.column.eq(target.position), self.block.count.eq(target.count),
+            self.block.last.eq(target.last), self.block.data.eq(converted)]
+
+    def _write(self, m: Module, held, target, lanes):
+        config = self._config
+        for memory, port in ((Memory.STREAM, self.stream_write), (Memory.STATIONARY, self.stationary_write)):
+            m.d.comb += [port.enable.eq(held & (target.memory == memory)), port.address.eq(target.position)]
+            m.d.comb += [port.mask[i].eq(i < target.count) for i in range(len(port.mask))]
+            m.d.comb += [port.data[i].eq(lanes[i]) for i in range(len(port.mask))]
+        port, count = self.vector_write, config.vector_lanes
+        lane_bits, singles = (count - 1).bit_length(), config.bus_operands // 2
+        first, end = Signal(lane_bits), Signal(lane_bits + 1)
+        m.d.comb += [first.eq(target.position[:lane_bits]), end.eq(first + target.count),
+                     port.valid.eq(held & (target.memory == Memory.VECTOR)),
+                     port.address.eq(target.position[lane_bits:])]
+        for i in range(count):
+            single = 2 * (i % singles)
+            m.d.comb += [port.mask[i].eq((first <= i) & (end > i)),
+                         port.data[i].eq(Mux(target.wide, Cat(lanes[single], lanes[single + 1]),
+                                             widen(lanes[i % config.bus_operands])))]
