@@ -53,7 +53,7 @@ class GoldenMachine:
             self._registers.write(register, value)
             return
         if value & 0b010:
-            self._registers.values["STATUS"] = 0
+            self._registers.reset()
         if value & 0b100:
             self._registers.counters = dict.fromkeys(self._registers.counters, 0)
         if value & 0b001:
@@ -92,10 +92,10 @@ class GoldenMachine:
         bases, window = registers.bases(), registers.window()
         tokens = [[0] * len(Engine) for _ in Engine]  # [from][to]
         checker = Checker(self.config, self.memory.size) if self._check else None
-        for index, step in enumerate(self._decoder.program(start, size)):
+        for index, step in enumerate(self._decoder.program(start, size, window)):
             address = start + index * INSTRUCTION_BYTES
             if step is None:
-                raise MachineFault(FaultCause.OVERRUN if address == start + size
+                raise MachineFault(FaultCause.OVERRUN if index == size // INSTRUCTION_BYTES
                                    else FaultCause.ILLEGAL_INSTRUCTION, address)
             if isinstance(step.instruction, End):
                 if any(map(any, tokens)):

@@ -57,8 +57,16 @@ class Decoder:
         self._steps: dict[bytes, Step] = {}
         self._programs: dict[bytes, list[Step | None]] = {}
 
-    def program(self, address: int, size: int) -> list[Step | None]:
-        """Steps up to the first End; a None stands at the end for an illegal instruction or nothing."""
+    def program(self, address: int, size: int, window: tuple[int, int]) -> list[Step | None]:
+        """Steps up to the first End; a None stands at the end for an illegal instruction or nothing.
+
+        The program is fetched as one run of all its whole instructions, with the faults of a Load.
+        """
+        size -= size % INSTRUCTION_BYTES
+        if address % INSTRUCTION_BYTES:
+            raise MachineFault(FaultCause.MISALIGNED, address)
+        if size and not window[0] <= address <= address + size - 1 <= window[1]:
+            raise MachineFault(FaultCause.WINDOW, address)
         if address + size > self.memory.size:
             raise MachineFault(FaultCause.READ_ERROR, address)
         data = self.memory[address:address + size].tobytes()

@@ -3,7 +3,7 @@
 from adagp.spec.config import AcceleratorConfig
 from adagp.spec.isa import FaultCause
 from adagp.spec.registers import REGISTERS
-from adagp.spec.schedule import Phase, Schedule
+from adagp.spec.schedule import Phase
 
 WORD = (1 << 32) - 1
 
@@ -18,7 +18,7 @@ class RegisterFile:
         self.values["MEMORIES"] = (_log2(config.stream_elements) | _log2(config.stationary_elements) << 8
                                    | _log2(config.vector_words) << 16 | config.vector_lanes << 24)
         self.counters = {path.removesuffix(".LO"): 0 for path in REGISTERS if path.endswith(".LO")}
-        self.cycle_start = 0
+        self._cycle_position = 0  # batches since the k:m cycle began
 
     def write(self, register: str, value: int) -> None:
         """A host's write; raises for names, values and accesses that the register map lacks."""
@@ -26,8 +26,6 @@ class RegisterFile:
             raise KeyError(f"register must be a path of the register map, not {register!r}")
         if not 0 <= value <= WORD:
             raise ValueError(f"{register} must be from 0 to {WORD:#x}, not {value!r}")
-        if register.startswith("PROGRAM") and value % 64:
-            raise ValueError(f"{register} must be a multiple of 64, not {value}")
         fields = REGISTERS[register].fields
         if not any("w" in field.software for field in fields):
             raise ValueError(f"register must be writable, not {register}")
@@ -35,7 +33,7 @@ class RegisterFile:
             value = self.values[register] & ~value
         self.values[register] = value & sum(field.mask for field in fields)
         if register == "BATCH":
-            self.cycle_start = value
+            self._cycle_position = 0
 
     def read(self, register: str) -> int:
         name, _, half = register.rpartition(".")
@@ -55,9 +53,9 @@ class RegisterFile:
         """The phase of the next batch."""
         if self.values["MODE"]:
             return Phase.EVALUATE
-        first = max(self.values["WARMUP_BATCHES"], self.cycle_start)
-        schedule = Schedule(warmup=first, gp=self.values["GP_BATCHES"], bp=self.values["BP_BATCHES"])
-        return schedule.phase(self.values["BATCH"])
+        if self.values["BATCH"] < self.values["WARMUP_BATCHES"]:
+            return Phase.WARMUP
+        return Phase.GP if self._cycle_position < self.values["GP_BATCHES"] else Phase.BP
 
     def complete_batch(self, phase: Phase) -> None:
         """Books a batch of ``phase`` and moves on to the next."""
@@ -67,6 +65,16 @@ class RegisterFile:
             self.values[base] = self.values[base] + self.values[f"STRIDE[{index}]"] & WORD
         if phase != Phase.EVALUATE:
             self.values["BATCH"] = self.values["BATCH"] + 1 & WORD
+        if phase in (Phase.GP, Phase.BP):
+            self._cycle_position += 1
+            if self._cycle_position >= self.values["GP_BATCHES"] + self.values["BP_BATCHES"]:
+                self._cycle_position = 0
+
+    def reset(self) -> None:
+        """Forgets a fault and the place in the k:m cycle; configuration and counters stay."""
+        self._cycle_position = 0
+        for register in ("STATUS", "INTERRUPT_PENDING", "FAULT_CAUSE", "FAULT_ADDRESS"):
+            self.values[register] = 0
 
     def set_status(self, *, phase: Phase, cause: FaultCause = FaultCause.NONE, address: int = 0) -> None:
         """The machine has stopped: done without a cause, faulted with one."""
