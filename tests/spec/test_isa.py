@@ -1,0 +1,153 @@
+"""Instructions: encoding, decoding, refusals, text."""
+
+import random
+import re
+from dataclasses import fields
+from enum import IntEnum
+
+import pytest
+
+from adagp.spec.isa import (
+    FIELDS, HEADER, INSTRUCTION_BYTES, INSTRUCTIONS, Addend, Array, End, Engine, Fill, Format, Function,
+    IllegalInstruction, Load, Memory, Multiplier, Opcode, Pass, Store, Vector, decode, disassemble, encode)
+
+MINIMAL = {
+    Load: dict(memory=Memory.STREAM, format=Format.OPERAND, base=0, offset=0, destination=0, length=1),
+    Fill: dict(memory=Memory.STREAM, destination=0, length=1),
+    Array: dict(tag=Pass.FORWARD, columns=1, stream=0, stationary=0, accumulator=0, stream_count0=1, row_count0=1),
+    Vector: dict(a=0, d=0),
+    Store: dict(format=Format.OPERAND, base=0, offset=0, source=0, length=1),
+    End: {}}
+
+
+def make(kind, **values):
+    return kind(**MINIMAL[kind] | values)
+
+
+def is_size(name: str) -> bool:
+    return name in ("length", "columns") or "count" in name
+
+
+def random_instruction(kind, rng: random.Random):
+    types = {field.name: field.type for field in fields(kind)}
+    values = {}
+    for name, width in FIELDS[kind.opcode].items():
+        if issubclass(types[name], IntEnum):
+            values[name] = rng.choice(list(types[name]))
+        elif "stride" in name:
+            values[name] = rng.choice([0, -1, rng.randrange(-(1 << width - 1), 1 << width - 1)])
+        else:
+            values[name] = rng.choice([int(is_size(name)), (1 << width) - 1, rng.randrange(int(is_size(name)), 1 << width)])
+    if kind is Load and values["memory"] == Memory.VECTOR:
+        values["transpose"] = 0
+    if values.get("dense"):
+        side = "source" if kind is Load else "destination"
+        values[f"{side}_stride0"] = values["length"] * values["format"].bytes
+        values |= {"transpose": 0} if kind is Load else {}
+    tokens = {name: frozenset(rng.sample(list(Engine), rng.randrange(6))) for name in ("wait", "signal")}
+    return kind(**values, **tokens)
+
+
+@pytest.mark.parametrize("kind", MINIMAL, ids=lambda kind: kind.__name__)
+def test_instructions_round_trip_through_their_bytes(kind):
+    rng = random.Random(kind.__name__)
+    for _ in range(300):
+        instruction = random_instruction(kind, rng)
+        data = encode(instruction)
+        assert len(data) == INSTRUCTION_BYTES and decode(data) == instruction
+
+
+@pytest.mark.parametrize("kind", MINIMAL, ids=lambda kind: kind.__name__)
+def test_fields_are_packed_from_bit_0_in_the_order_of_the_table(kind):
+    rng = random.Random(1)
+    for _ in range(50):
+        instruction = random_instruction(kind, rng)
+        bits, word = "", int.from_bytes(encode(instruction), "little")
+        for name, width in reversed((HEADER | FIELDS[kind.opcode]).items()):
+            value = getattr(instruction, name)
+            if name in ("wait", "signal"):
+                value = sum(2**engine for engine in value)
+            bits += f"{value % 2**width:0{width}b}"
+        assert word == int(bits, 2)
+
+
+def test_known_bytes():
+    """opcode 2, waits for ARRAY (bit 5), signals STORE (bit 13), memory VECTOR (bits 14, 15), value, ..."""
+    fill = Fill(memory=Memory.VECTOR, value=0x3F800000, destination=5, length=3,
+                wait=frozenset({Engine.ARRAY}), signal=frozenset({Engine.STORE}))
+    want = 2 | 1 << 5 | 1 << 13 | 2 << 14 | 0x3F800000 << 16 | 5 << 48 | 3 << 68 | 1 << 84 | 1 << 100 | 1 << 116
+    assert encode(fill) == want.to_bytes(64, "little")
+
+
+def test_every_opcode_has_a_kind_and_every_kind_its_fields():
+    assert set(INSTRUCTIONS) == set(FIELDS) == set(Opcode)
+    for kind in INSTRUCTIONS.values():
+        assert {field.name for field in fields(kind)} == {"wait", "signal", *FIELDS[kind.opcode]}
+
+
+@pytest.mark.parametrize("kind, name", [(kind, name) for kind in MINIMAL for name in FIELDS[kind.opcode]],
+                         ids=lambda value: value if isinstance(value, str) else value.__name__)
+def test_values_out_of_range_are_refused_by_name_rule_and_value(kind, name):
+    width = FIELDS[kind.opcode][name]
+    least, most = (-(1 << width - 1), (1 << width - 1) - 1) if "stride" in name else (int(is_size(name)), (1 << width) - 1)
+    for value in (least - 1, most + 1):
+        with pytest.raises(ValueError, match=f"{kind.__name__}.{name} must be from {least} to {most}, not {value}$"):
+            make(kind, **{name: value})
+
+
+@pytest.mark.parametrize("kind, name", [(kind, name) for kind in MINIMAL for name in FIELDS[kind.opcode] if is_size(name)],
+                         ids=lambda value: value if isinstance(value, str) else value.__name__)
+def test_a_zero_count_does_not_decode(kind, name):
+    word, position = int.from_bytes(encode(make(kind)), "little"), 0
+    for each, width in (HEADER | FIELDS[kind.opcode]).items():
+        if each == name:
+            word &= ~((1 << width) - 1 << position)
+        position += width
+    with pytest.raises(IllegalInstruction, match=f"{kind.__name__}.{name} must be from 1 to"):
+        decode(word.to_bytes(64, "little"))
+
+
+@pytest.mark.parametrize("opcode", [0, 7, 15])
+def test_unlisted_opcodes_are_illegal(opcode):
+    with pytest.raises(IllegalInstruction, match=rf"opcode must be one of 1 \(LOAD\), .*6 \(END\), not {opcode}"):
+        decode(bytes([opcode]) + bytes(63))
+
+
+def test_enumerations_out_of_range_are_illegal():
+    with pytest.raises(IllegalInstruction, match="Fill.memory: 3 is not a valid Memory"):
+        decode((int.from_bytes(encode(make(Fill)), "little") | 3 << 14).to_bytes(64, "little"))
+    with pytest.raises(IllegalInstruction, match="Vector.function: 10 is not a valid Function"):
+        decode((int.from_bytes(encode(make(Vector)), "little") | 10 << 14).to_bytes(64, "little"))
+
+
+def test_other_sizes_are_no_instruction():
+    with pytest.raises(IllegalInstruction, match="an instruction has 64 bytes, not 63"):
+        decode(bytes(63))
+
+
+@pytest.mark.parametrize("make_it, message", [
+    (lambda: make(Load, dense=1, source_stride0=4), "Load.dense needs transpose=0 and source_stride0 equal to length times size, not 4 with length 1"),
+    (lambda: make(Load, dense=1, transpose=1, source_stride0=2), "Load.dense needs transpose=0"),
+    (lambda: make(Load, memory=Memory.VECTOR, transpose=1), "Load.transpose needs memory STREAM or STATIONARY, not VECTOR"),
+    (lambda: make(Store, dense=1, destination_stride0=-2), "Store.dense needs destination_stride0 equal to length times size, not -2 with length 1")])
+def test_combinations_are_refused(make_it, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        make_it()
+
+
+def test_instructions_name_their_engine():
+    assert [INSTRUCTIONS[opcode].engine for opcode in Opcode] == [
+        Engine.LOAD, Engine.LOAD, Engine.ARRAY, Engine.VECTOR, Engine.STORE, None]
+
+
+@pytest.mark.parametrize("instruction, text", [
+    (End(), "end"),
+    (make(Load, offset=64, dense=1, length=3, source_stride0=6, wait=frozenset({Engine.STORE, Engine.ARRAY})),
+     "load wait=array+store memory=stream dense=1 format=operand base=0 offset=0x40 destination=0 length=3 source_stride0=6"),
+    (make(Vector, function=Function.GATE, addend=Addend.T, t=0x3F800000, sync=0, signal=frozenset({Engine.LOAD})),
+     "vector signal=load function=gate addend=t sync=0 t=0x3f800000 a=0 d=0"),
+    (make(Vector, multiplier=Multiplier.S), "vector multiplier=s a=0 d=0"),
+    (make(Array, tag=Pass.WEIGHT_GRADIENT, accumulate=1),
+     "array tag=weight_gradient accumulate=1 columns=1 stream=0 stationary=0 accumulator=0 stream_count0=1 row_count0=1")])
+def test_disassembly_shows_what_differs_from_the_defaults(instruction, text):
+    assert disassemble(instruction) == text
