@@ -46,7 +46,10 @@ class Accelerator(wiring.Component):
         m.submodules.registers = registers = RegisterFile()
         m.submodules.counters = counters = Counters(most_macs=config.rows * config.columns, bus_bytes=config.bus_bytes)
 
-        engines = {Engine.LOAD: LoadEngine(config), Engine.ARRAY: ArrayEngine(config),
+        array = ArrayEngine(rows=config.rows, columns=config.columns, stream_lanes=config.stream_lanes,
+                            stationary_lanes=config.stationary_lanes, vector_lanes=config.vector_lanes,
+                            vector_latency=VectorMemory.LATENCY)
+        engines = {Engine.LOAD: LoadEngine(config), Engine.ARRAY: array,
                    Engine.VECTOR: VectorUnit(config), Engine.STORE: StoreEngine(config)}
         fetch, dispatch, phases, arbiter = Fetch(config), Dispatch(config), PhaseController(), ReadArbiter(config.bus_bits)
         sources = (*engines.values(), fetch, dispatch)
@@ -84,8 +87,8 @@ class Accelerator(wiring.Component):
     def _wire_memories(self, m: Module, engines, stream, stationary, vector):
         load, array, unit, store = (engines[engine] for engine in (
             Engine.LOAD, Engine.ARRAY, Engine.VECTOR, Engine.STORE))
-        for a, b in ((load.stream_write, stream.write), (array.stream_read, stream.read),
-                     (load.stationary_write, stationary.write), (array.stationary_read, stationary.read),
+        for a, b in ((load.stream_write, stream.write), (array.stream, stream.read),
+                     (load.stationary_write, stationary.write), (array.stationary, stationary.read),
                      (load.vector_write, vector.load_write), (store.vector_read, vector.store_read),
                      (array.accumulator_read, vector.array_read), (array.accumulator_write, vector.array_write),
                      (unit.read_a, vector.vector_read_a), (unit.read_b, vector.vector_read_b),

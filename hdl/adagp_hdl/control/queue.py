@@ -12,7 +12,7 @@ from ..interfaces import ADDRESS_BITS, ENGINE_OPCODES, instruction_bits
 ENGINES = tuple(ENGINE_OPCODES)
 """The engines that have a queue."""
 
-IN_FLIGHT = 8
+IN_FLIGHT = 16
 """Most instructions that an engine holds without having finished one."""
 
 _INDEX_BITS = ADDRESS_BITS - 6
