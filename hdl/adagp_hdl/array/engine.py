@@ -1,0 +1,107 @@
+"""The engine that executes ``Array`` instructions."""
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from adagp.spec.isa import Engine, Opcode, Pass
+
+from ..interfaces import EngineSignature, OperandRead, VectorRead, VectorWrite, instruction_layout
+from ..memory.operand import OperandMemory
+from .accumulator import Accumulator
+from .delay import DelayLine, delayed
+from .loader import StationaryLoader
+from .streamer import WORD_BITS, Streamer, destination_layout
+from .systolic import SystolicArray
+
+
+class ArrayEngine(wiring.Component):
+    """Executes ``Array`` instructions: weights, vectors, array, accumulators.
+
+    One vector per cycle. Nothing is lost between tiles and instructions as long as a tile has at
+    least ``rows`` vectors and an accumulator does not return within
+    ``Accumulator.LATENCY(vector_latency) + 1`` cycles; the weights of the next tile load meanwhile, also
+    those of the next instruction. An instruction's last sums are written, and ``done`` is high,
+    :meth:`LATENCY` cycles after its last vector was issued.
+
+    ``stream`` and ``stationary`` read operand memories of ``OperandMemory.LATENCY``;
+    ``accumulator_read`` and ``accumulator_write`` belong to a vector memory that reads in
+    ``vector_latency`` cycles and are always ready. ``macs`` is the number of multiply-accumulates of
+    the vector that entered (existing rows times columns in use) or 0, ``tag`` the pass that it, or
+    the last one before, works for.
+    """
+
+    def __init__(self, *, rows: int, columns: int, stream_lanes: int, stationary_lanes: int, vector_lanes: int,
+                 vector_latency: int = 2):
+        for name, value, least in (("stream_lanes", stream_lanes, rows), ("stationary_lanes", stationary_lanes, columns),
+                                   ("vector_lanes", vector_lanes, columns), ("vector_latency", vector_latency, 1)):
+            if value < least:
+                raise ValueError(f"ArrayEngine.{name} must be at least {least}, not {value!r}")
+        self._rows, self._columns, self._vector_latency = rows, columns, vector_latency
+        self._loader = StationaryLoader(
+            rows=rows, columns=columns, lanes=stationary_lanes, latency=OperandMemory.LATENCY)
+        self._streamer = Streamer(
+            rows=rows, lanes=stream_lanes, latency=OperandMemory.LATENCY, hazard=Accumulator.LATENCY(vector_latency))
+        self._array = SystolicArray(rows=rows, columns=columns)
+        self._accumulator = Accumulator(columns=columns, lanes=vector_lanes, vector_latency=vector_latency)
+        super().__init__({
+            **EngineSignature(Engine.ARRAY).members,
+            "stream": Out(OperandRead(stream_lanes)), "stationary": Out(OperandRead(stationary_lanes)),
+            "accumulator_read": Out(VectorRead(vector_lanes, WORD_BITS)),
+            "accumulator_write": Out(VectorWrite(vector_lanes, WORD_BITS)),
+            "tag": Out(Pass), "macs": Out(16)})
+
+    @staticmethod
+    def LATENCY(rows: int, columns: int, vector_latency: int = 2) -> int:
+        return (1 + OperandMemory.LATENCY + SystolicArray.LATENCY(rows, columns)
+                + Accumulator.LATENCY(vector_latency) - vector_latency)
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.loader = loader = self._loader
+        m.submodules.streamer = streamer = self._streamer
+        m.submodules.array = array = self._array
+        m.submodules.accumulator = accumulator = self._accumulator
+        for port, inner in ((self.stationary, loader.read), (self.stream, streamer.read),
+                            (self.accumulator_read, accumulator.read), (self.accumulator_write, accumulator.write)):
+            wiring.connect(m, wiring.flipped(port), inner)
+        m.d.comb += [
+            loader.swap.eq(streamer.swap), loader.release.eq(streamer.release),
+            streamer.tiles.eq(loader.tiles), streamer.ready.eq(loader.ready), streamer.complete.eq(loader.complete),
+            array.weights.eq(loader.weights), array.load.eq(loader.load),
+            array.operands.eq(streamer.operands), array.swap.eq(streamer.start),
+            accumulator.sums.eq(array.sums),
+            self.tag.eq(streamer.tag), self.macs.eq(streamer.macs),
+        ]
+        self._dispatch(m, loader, streamer)
+        self._await_sums(m, streamer, accumulator)
+        return m
+
+    def _dispatch(self, m, loader, streamer):
+        """An instruction goes to the loader first, then to the streamer, and is then consumed."""
+        order = data.View(instruction_layout(Opcode.ARRAY), self.instruction.payload)
+        loading, waiting = Signal(), self.instruction.valid
+        pending = Signal(16)
+        m.d.comb += [
+            loader.instruction.eq(order), streamer.instruction.eq(order),
+            loader.take.eq(waiting & ~loading & loader.idle),
+            streamer.take.eq(waiting & loading & streamer.idle),
+            self.instruction.ready.eq(streamer.take),
+            self.done.eq(self._accumulator.done),
+            self.busy.eq(loading | pending.any()),
+            self.quiet.eq(1),
+        ]
+        m.d.sync += [
+            loading.eq(loading & ~streamer.take | loader.take),
+            pending.eq(pending + streamer.take - self.done),
+        ]
+
+    def _await_sums(self, m, streamer, accumulator):
+        """Destinations meet their sums ``vector_latency`` cycles early, to read the old values."""
+        cycles = OperandMemory.LATENCY + SystolicArray.LATENCY(self._rows, self._columns) - self._vector_latency
+        m.submodules.destinations = line = DelayLine(destination_layout().size, cycles)
+        m.d.comb += [
+            line.i.eq(streamer.destination),
+            accumulator.destination.eq(line.o),
+            accumulator.valid.eq(delayed(m, streamer.valid, cycles, "valid_late", reset_less=False)),
+        ]

@@ -1,0 +1,85 @@
+"""Nested loops and the addresses that walk with them."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+
+class LoopNest(wiring.Component):
+    """Counts through three nested loops, the first innermost.
+
+    ``load`` takes the ``counts`` (at least 1 each) and starts at the first iteration. ``step`` goes on by
+    one, after the last iteration to the first again. ``wraps[k]`` is high while loops 0 to k are all
+    in their last iteration.
+    """
+
+    load: In(1)
+    counts: In(data.ArrayLayout(16, 3))
+    step: In(1)
+    wraps: Out(3)
+
+    def elaborate(self, platform):
+        m = Module()
+        advance = self.step
+        wrap = None
+        for k in range(3):
+            count, left = Signal(16, name=f"count{k}", reset_less=True), Signal(16, name=f"left{k}", reset_less=True)
+            last = left == 1
+            with m.If(self.load):
+                m.d.sync += [count.eq(self.counts[k]), left.eq(self.counts[k])]
+            with m.Elif(advance):
+                m.d.sync += left.eq(Mux(last, count, left - 1))
+            wrap = last if wrap is None else wrap & last
+            advance = advance & last
+            m.d.comb += self.wraps[k].eq(wrap)
+        return m
+
+
+class AddressNest(wiring.Component):
+    """The address of the current iteration of ``levels`` nested loops, without multiplication.
+
+    ``load`` takes ``base`` and ``strides``. In a cycle with ``step``, ``level`` (one-hot) names the loop that
+    goes on: its stride is added to where its current iteration began, and the loops inside it
+    start again there.
+    """
+
+    def __init__(self, levels: int, bits: int):
+        self._levels = levels
+        super().__init__({
+            "load": In(1), "base": In(bits), "strides": In(data.ArrayLayout(bits, levels)),
+            "step": In(1), "level": In(levels), "address": Out(bits)})
+
+    def elaborate(self, platform):
+        m = Module()
+        bits = len(self.base)
+        strides = [Signal(bits, name=f"stride{k}", reset_less=True) for k in range(self._levels)]
+        starts = [Signal(bits, name=f"start{k}", reset_less=True) for k in range(self._levels)]
+        start, stride, following = Signal(bits), Signal(bits), Signal(bits)
+        m.d.comb += [
+            start.eq(_selected(self.level, starts)),
+            stride.eq(_selected(self.level, strides)),
+            following.eq(start + stride),
+            self.address.eq(starts[0]),
+        ]
+        for k in range(self._levels):
+            with m.If(self.load):
+                m.d.sync += [starts[k].eq(self.base), strides[k].eq(self.strides[k])]
+            with m.Elif(self.step & self.level[k:].any()):
+                m.d.sync += starts[k].eq(following)
+        return m
+
+
+def _selected(one_hot, values):
+    result = 0
+    for flag, value in zip(one_hot, values, strict=True):
+        result = result | value & flag.replicate(len(value))
+    return result
+
+
+def first_of(conditions):
+    """One-hot: which of ``conditions`` is the first that is true."""
+    hot, none = [], 1
+    for condition in conditions:
+        hot.append(none & condition)
+        none = none & ~condition
+    return Cat(*hot)

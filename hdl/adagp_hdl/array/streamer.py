@@ -1,0 +1,144 @@
+"""The streaming side of an ``Array`` instruction."""
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from adagp.spec.isa import Opcode, Pass
+
+from ..interfaces import SCRATCHPAD_ADDRESS_BITS, OperandRead, instruction_layout
+from .delay import delayed
+from .loops import AddressNest, LoopNest, first_of
+from .tile import Following, tile_layout
+
+WORD_BITS = 16
+"""Width of the word address of an accumulator."""
+
+
+def destination_layout() -> data.StructLayout:
+    """Where the sums of a vector go. ``fresh``: they overwrite. ``last``: the instruction ends here."""
+    return data.StructLayout({"word": WORD_BITS, "fresh": 1, "last": 1})
+
+
+class Streamer(wiring.Component):
+    """Streams vectors through the tiles that a :class:`StationaryLoader` prepares, one per cycle.
+
+    ``take`` takes the instruction (allowed while ``idle``). ``swap`` is high when a tile begins,
+    ``release`` when one ends. A vector waits while one of the ``hazard`` vectors (cycles) before it
+    has not yet written the accumulator that it adds to.
+
+    A vector appears at ``valid`` with its ``destination`` one cycle after it was issued; that is when
+    its operands are read. ``operands`` and ``start`` (first of a tile) follow ``latency`` cycles later and
+    go to the array. ``tag`` and ``macs`` book it one cycle after ``valid``; ``tag`` keeps its value.
+    """
+
+    def __init__(self, *, rows: int, lanes: int, latency: int, hazard: int):
+        self._rows, self._latency, self._hazard = rows, latency, hazard
+        super().__init__({
+            "instruction": In(instruction_layout(Opcode.ARRAY)), "take": In(1), "idle": Out(1),
+            "tiles": In(data.ArrayLayout(tile_layout(rows), 2)), "ready": In(2), "complete": In(2),
+            "swap": Out(1), "release": Out(2), "read": Out(OperandRead(lanes)),
+            "operands": Out(data.ArrayLayout(16, rows)), "start": Out(1),
+            "valid": Out(1), "destination": Out(destination_layout()),
+            "tag": Out(Pass), "macs": Out(16)})
+
+    def elaborate(self, platform):
+        m = Module()
+        running, slot, first = Signal(), Signal(), Signal(init=1)
+        issue, leave = Signal(), Signal()
+        following = Signal(Following)
+        m.submodules.loops = loops = LoopNest()
+        last = loops.wraps[2]
+        word, address, fresh = self._walk(m, loops, issue, following)
+        wait = self._hazards(m, issue, word, fresh)
+        ready, complete = (Mux(slot, flags[1], flags[0]) for flags in (self.ready, self.complete))
+        m.d.comb += [
+            following.eq(Mux(slot, self.tiles[1].following, self.tiles[0].following)),
+            issue.eq(running & ready & (complete | ~last) & ~wait),
+            leave.eq(issue & last & (following == Following.END)),
+            self.idle.eq(~running | leave),
+            self.swap.eq(issue & first),
+            self.release.eq(Cat(issue & last & ~slot, issue & last & slot)),
+        ]
+        with m.If(self.take):
+            m.d.sync += running.eq(1)
+        with m.Elif(leave):
+            m.d.sync += running.eq(0)
+        with m.If(issue):
+            m.d.sync += first.eq(last)
+        with m.If(issue & last):
+            m.d.sync += slot.eq(~slot)
+        m.d.sync += [
+            self.valid.eq(issue),
+            self.destination.word.eq(word), self.destination.fresh.eq(fresh), self.destination.last.eq(leave),
+            self.read.enable.eq(issue), self.read.address.eq(address)]
+        self._deliver(m, issue, slot)
+        return m
+
+    def _walk(self, m, loops, issue, following):
+        """Address of the vector, its accumulator, and whether that is overwritten."""
+        order = self.instruction
+        m.submodules.addresses = addresses = AddressNest(6, SCRATCHPAD_ADDRESS_BITS)
+        m.submodules.words = words = AddressNest(4, WORD_BITS)
+        wraps = loops.wraps
+        tiles = [following == kind for kind in (Following.CHUNK, Following.OUTER0, Following.OUTER1)]
+        m.d.comb += [
+            loops.load.eq(self.take),
+            loops.counts.eq(Cat(order.stream_count0, order.stream_count1, order.stream_count2)),
+            loops.step.eq(issue),
+            addresses.load.eq(self.take),
+            addresses.base.eq(order.stream),
+            addresses.strides.eq(Cat(
+                order.stream_stride0, order.stream_stride1, order.stream_stride2, order.chunk_stride,
+                order.stream_outer_stride0, order.stream_outer_stride1)),
+            addresses.step.eq(issue),
+            addresses.level.eq(Cat(first_of([~wraps[0], ~wraps[1], ~wraps[2]]), *(wraps[2] & kind for kind in tiles))),
+            words.load.eq(self.take),
+            words.base.eq(order.accumulator),
+            words.strides.eq(Cat(Const(1, WORD_BITS), Const(0, WORD_BITS),
+                                 order.accumulator_outer_stride0, order.accumulator_outer_stride1)),
+            words.step.eq(issue),
+            words.level.eq(Cat(~wraps[2], *(wraps[2] & kind for kind in tiles))),
+        ]
+        return words.address, addresses.address, self._fresh(m, issue & wraps[2], tiles)
+
+    def _fresh(self, m, step, tiles):
+        """``again[k]``: loop k (chunks, outer 0, outer 1) makes this a further visit of the words."""
+        order = self.instruction
+        again = Signal(3)
+        moves, overwrite = Signal(2), Signal()
+        chunk, outer0, outer1 = tiles
+        with m.If(self.take):
+            m.d.sync += [
+                again.eq(0), overwrite.eq(~order.accumulate),
+                moves.eq(Cat(order.accumulator_outer_stride0.any(), order.accumulator_outer_stride1.any()))]
+        with m.Elif(step & chunk):
+            m.d.sync += again[0].eq(1)
+        with m.Elif(step & outer0):
+            m.d.sync += again[:2].eq(Cat(Const(0, 1), ~moves[0]))
+        with m.Elif(step & outer1):
+            m.d.sync += again.eq(Cat(Const(0, 2), ~moves[1]))
+        return overwrite & ~again.any()
+
+    def _hazards(self, m, issue, word, fresh):
+        """Whether ``word`` is still on its way to memory from an earlier vector."""
+        words = [Signal(WORD_BITS, name=f"recent{i}", reset_less=True) for i in range(self._hazard)]
+        valid = Signal(self._hazard)
+        m.d.sync += [valid.eq(Cat(issue, valid)), *(new.eq(old) for new, old in zip(words, [word, *words]))]
+        return ~fresh & Cat(flag & (old == word) for flag, old in zip(valid, words)).any()
+
+    def _deliver(self, m, issue, slot):
+        rows, latency = self._rows, self._latency
+        late_slot, first, tag = Signal(), Signal(), Signal(Pass)
+        tile = self.tiles[late_slot]
+        m.d.sync += [late_slot.eq(slot), first.eq(self.swap), self.macs.eq(Mux(self.valid, tile.macs, 0))]
+        booked = Signal(Pass)
+        with m.If(self.take):
+            m.d.sync += tag.eq(self.instruction.tag)
+        with m.If(issue):
+            m.d.sync += booked.eq(tag)
+        m.d.sync += self.tag.eq(booked)
+        mask = delayed(m, tile.active & self.valid.replicate(rows), latency, "active_late")
+        m.d.comb += self.start.eq(delayed(m, first, latency, "start_late", reset_less=False))
+        for r in range(rows):
+            m.d.comb += self.operands[r].eq(self.read.data[r] & mask[r].replicate(16))
