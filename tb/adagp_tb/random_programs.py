@@ -51,6 +51,8 @@ def random_program(config: AcceleratorConfig, seed: int, *, length: int = 40, ov
     Without ``overlap`` each instruction waits for the one before it if that runs on another
     engine; with it, only for those whose data it touches, so that engines really run ahead.
     """
+    if not 0 <= length <= 400:
+        raise ValueError(f"length must be from 0 to 400, not {length!r}")
     rng = np.random.default_rng(seed)
     maker = _Maker(config, rng)
     body = [maker.instruction() for _ in range(length)]
@@ -303,7 +305,9 @@ def _dump(maker: _Maker) -> list[Instruction]:
                             stationary=one, accumulator=words.first, stream_count0=count, row_count0=1,
                             stream_stride0=1))
         store(words.first, count)
-    assert address <= PROGRAM_ADDRESS, address
+    if address > PROGRAM_ADDRESS:
+        raise ValueError(f"rows and vector_lanes must be small enough to dump {PROGRAM_ADDRESS - ZONE_BYTES} bytes, "
+                         f"not {config.rows} and {lanes}")
     return stores
 
 

@@ -168,6 +168,17 @@ def test_long_sums_keep_the_order_of_rows_and_tiles(columns, vectors):
         assert vector[p, c].view(np.uint32) == total.view(np.uint32)
 
 
+def test_streams_may_run_backwards_without_a_copy():
+    """One chunk and one loop: the operands are a reversed view of the memory."""
+    config = AcceleratorConfig(rows=2, columns=4, bus_bits=64, stream_elements=8192, vector_words=4096)
+    stream, stationary = np.full(8192, 0x3F80, np.uint16), np.full(32768, 0x3F80, np.uint16)
+    stream[::2] = 0x4000 + np.arange(4096) % 64
+    vector = np.zeros((config.vector_words, config.vector_lanes), np.float32)
+    compile_array(Array(tag=Pass.FORWARD, columns=4, stream=8190, stationary=0, accumulator=0, stream_count0=4096,
+                        row_count0=2, stream_stride0=-2), config)(stream, stationary, vector)
+    assert np.array_equal(vector[:, 3], arithmetic.widen(stream[::2])[::-1] + 1)
+
+
 def test_a_word_may_be_source_and_target_of_the_same_index():
     instruction = Vector(addend=Addend.B, a=0, b=0, d=0, count0=4, a_stride0=1, b_stride0=1, d_stride0=1)
     vector = np.arange(CONFIG.vector_elements, dtype=np.float32).reshape(CONFIG.vector_words, -1)

@@ -26,6 +26,20 @@ def test_random_programs_are_well_synchronised(name, overlap):
         run(preset(name), random_program(preset(name), seed, overlap=overlap), check=True)
 
 
+@pytest.mark.parametrize("rows, columns", [(2, 2), (2, 17), (17, 2), (3, 5), (9, 31)])
+def test_random_programs_fit_odd_arrays(rows, columns):
+    config = AcceleratorConfig(rows=rows, columns=columns, bus_bits=64)
+    for seed in range(3):
+        run(config, random_program(config, seed, overlap=bool(seed % 2)), check=True)
+
+
+def test_programs_that_do_not_fit_are_refused():
+    with pytest.raises(ValueError, match="rows and vector_lanes must be small enough to dump 90112 bytes, not 64 and 64"):
+        random_program(AcceleratorConfig(rows=64, columns=64), 0)
+    with pytest.raises(ValueError, match="length must be from 0 to 400, not 401"):
+        random_program(ODD, 0, length=401)
+
+
 @pytest.mark.parametrize("config, seed", [(preset("tiny"), seed) for seed in range(5)]
                          + [(ODD, seed) for seed in range(5, 10)] + [(preset("paper"), 10)])
 def test_golden_machine_agrees_with_the_literal_transcription(config, seed):

@@ -143,9 +143,8 @@ class _Pass:
             region = stream[walk.first:walk.last + 1]
             walk = Walk(region.size, self.stream.base % stream.size - walk.first, walk.counts, walk.strides)
         x = walk.read(widen(region)).transpose(*self.order, 2, 3, 4, 5, 6)
-        x = x.reshape(*tiles, self.chunks, config.rows, self.vectors)
+        x = np.ascontiguousarray(x.reshape(*tiles, self.chunks, config.rows, self.vectors))
         if self.rows % config.rows:
-            x = np.array(x)
             x[:, :, -1, self.rows % config.rows:] = 0
         return Operands(x.reshape(*tiles, config.rows, self.vectors), widen(padded),
                         _products_are_exact(region, padded)
