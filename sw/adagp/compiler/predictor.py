@@ -47,13 +47,17 @@ class Predictor(nn.Module):
     """The predictor in PyTorch: (samples, 1, size, size) → (samples, outputs).
 
     Outputs are the gradients of one output channel's weights in (kernel height, kernel width, input
-    channel) order. The columns of ``linear`` are in (height, width, channel) order.
+    channel) order. The columns of ``linear`` are in (height, width, channel) order. It begins as
+    zero, so that an untrained predictor predicts no gradient rather than a random one, which would
+    be far larger than true gradients are.
     """
 
     def __init__(self, config: PredictorConfig, outputs: int):
         super().__init__()
         self.conv = nn.Conv2d(1, config.channels, config.kernel, padding=config.kernel // 2)
         self.linear = nn.Linear(config.features, outputs)
+        nn.init.zeros_(self.linear.weight)
+        nn.init.zeros_(self.linear.bias)
 
     def forward(self, pooled: torch.Tensor, outputs: int | None = None) -> torch.Tensor:
         """The first ``outputs`` gradients; the rest is skipped."""
