@@ -18,4 +18,4 @@ def run(name: str, tests: str, **parameters):
 
 @pytest.mark.parametrize("name", SHAPES)
 def test_random_instructions(name):
-    run(name, "random_instructions", instructions=25)
+    run(name, "random_instructions", instructions=60)

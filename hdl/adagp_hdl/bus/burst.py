@@ -1,12 +1,20 @@
 """Contiguous runs of bytes: are they allowed, and into which bursts do they fall?"""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from adagp.spec.isa import FaultCause
 
 from ..interfaces import ADDRESS_BITS, Fault, Run
+
+
+def run_bytes(elements: Value, groups: Value, wide: Value) -> Value:
+    """Bytes of ``groups`` times ``elements`` elements of 2, or if ``wide`` 4 bytes; 0 stands for 2**32
+    and more."""
+    total = elements * groups << 1
+    total = Mux(wide, total << 1, total)
+    return Mux(total[ADDRESS_BITS:].any(), 0, total[:ADDRESS_BITS]) if len(total) > ADDRESS_BITS else total
 
 
 class WindowCheck(wiring.Component):

@@ -1,6 +1,6 @@
 """Queues of stream payloads."""
 
-from amaranth.hdl import Module, Shape, ShapeLike, Signal
+from amaranth.hdl import Module, Shape, ShapeLike, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -34,12 +34,8 @@ class Fifo(wiring.Component):
         m.d.comb += [
             level.eq(tail - head), self.i.ready.eq(~level[-1]),
             write.addr.eq(tail), write.en.eq(self.i.valid & self.i.ready), write.data.eq(self.i.payload),
-            read.addr.eq(head),
+            read.addr.eq(head), Value.cast(self.o.payload).eq(read.data),
         ]
-        if Shape.cast(self._shape) == self._shape:
-            m.d.comb += self.o.payload.eq(read.data)
-        else:
-            m.d.comb += self.o.payload.as_value().eq(read.data)
         with m.If(write.en):
             m.d.sync += tail.eq(tail + 1)
         with m.If(take):

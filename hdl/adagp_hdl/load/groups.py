@@ -4,7 +4,7 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..bus.walk import Walk
+from ..bus.walk import Addresses, Loops
 from ..interfaces import SCRATCHPAD_ADDRESS_BITS
 from .layouts import COUNT_BITS, Transfer
 
@@ -27,19 +27,21 @@ class Groups(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         transfer, group = self.transfer.payload, self.group.payload
-        m.submodules.walk = walk = Walk(levels=3, bits=SCRATCHPAD_ADDRESS_BITS)
+        m.submodules.loops = loops = Loops(3)
+        m.submodules.walk = walk = Addresses(3, SCRATCHPAD_ADDRESS_BITS)
         active = Signal()
         m.d.comb += [
-            walk.begin.eq(self.transfer.valid & ~active), walk.first.eq(transfer.destination),
-            walk.step.eq(self.group.valid & self.group.ready), walk.strides.eq(transfer.strides),
-            walk.counts[0].eq(Mux(transfer.transpose, transfer.length, transfer.counts[0])),
-            walk.counts[1].eq(transfer.counts[1]), walk.counts[2].eq(transfer.counts[2]),
-            self.group.valid.eq(active), self.transfer.ready.eq(walk.step & group.last),
-            group.position.eq(walk.address), group.last.eq(walk.ends.all()),
-            group.run_last.eq(~transfer.dense | walk.ends[0]),
+            loops.begin.eq(self.transfer.valid & ~active), loops.step.eq(self.group.valid & self.group.ready),
+            walk.begin.eq(loops.begin), walk.step.eq(loops.step), walk.ends.eq(loops.ends),
+            walk.first.eq(transfer.destination), walk.strides.eq(transfer.strides),
+            loops.counts[0].eq(Mux(transfer.transpose, transfer.length, transfer.counts[0])),
+            loops.counts[1].eq(transfer.counts[1]), loops.counts[2].eq(transfer.counts[2]),
+            self.group.valid.eq(active), self.transfer.ready.eq(loops.step & group.last),
+            group.position.eq(walk.address), group.last.eq(loops.ends[-1]),
+            group.run_last.eq(~transfer.dense | loops.ends[0]),
             group.length.eq(Mux(transfer.transpose, transfer.counts[0], transfer.length)),
         ]
         m.d.comb += [group[name].eq(transfer[name]) for name in ("fill", "memory", "transpose", "wide", "value")]
-        with m.If(walk.begin | self.transfer.ready):
-            m.d.sync += active.eq(walk.begin)
+        with m.If(loops.begin | self.transfer.ready):
+            m.d.sync += active.eq(loops.begin)
         return m

@@ -1,13 +1,14 @@
 """Which runs of external memory a load fetches."""
 
-from amaranth.hdl import Const, Module, Mux, Signal, unsigned
+from amaranth.hdl import Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from adagp.spec.config import AcceleratorConfig
 from adagp.spec.isa import Engine, FaultCause, Memory, Opcode
 
-from ..bus.walk import Walk
+from ..bus.burst import run_bytes
+from ..bus.walk import Addresses, Loops
 from ..interfaces import ADDRESS_BITS, Fault, Run, instruction_bits, instruction_layout
 from .layouts import Transfer, block_columns, fetched_layout
 
@@ -38,19 +39,21 @@ class LoadRuns(wiring.Component):
         m = Module()
         load = data.View(instruction_layout(Opcode.LOAD), self.instruction.payload[:instruction_layout(Opcode.LOAD).size])
         is_fill, active, start = Signal(), Signal(), Signal()
-        m.submodules.walk = walk = Walk(levels=4, bits=ADDRESS_BITS)
+        m.submodules.loops = loops = Loops(4)
+        m.submodules.walk = walk = Addresses(4, ADDRESS_BITS)
         m.d.comb += [
             is_fill.eq(load.opcode == Opcode.FILL),
             self.transfer.valid.eq(self.instruction.valid & ~active),
             start.eq(self.transfer.valid & self.transfer.ready & ~is_fill),
-            walk.begin.eq(start), walk.step.eq(self.run.valid & self.run.ready),
-            self.instruction.ready.eq(Mux(active, walk.step & walk.ends.all(), is_fill & self.transfer.ready)),
+            loops.begin.eq(start), loops.step.eq(self.run.valid & self.run.ready),
+            walk.begin.eq(loops.begin), walk.step.eq(loops.step), walk.ends.eq(loops.ends),
+            self.instruction.ready.eq(Mux(active, loops.step & loops.ends[-1], is_fill & self.transfer.ready)),
         ]
         with m.If(start | active & self.instruction.ready):
             m.d.sync += active.eq(start)
         self._describe(m, load, is_fill)
-        self._start(m, walk, load)
-        self._offer(m, walk, load, active)
+        self._start(m, loops, walk, load)
+        self._offer(m, loops, walk.address, load, active)
         return m
 
     def _describe(self, m: Module, load, is_fill):
@@ -66,44 +69,42 @@ class LoadRuns(wiring.Component):
                 m.d.comb += [transfer.counts[i].eq(source[f"count{i}"]) for i in range(3)]
                 m.d.comb += [transfer.strides[i].eq(source[f"destination_stride{i}"]) for i in range(3)]
 
-    def _start(self, m: Module, walk, load):
+    def _start(self, m: Module, loops, walk, load):
         columns = block_columns(self._config)
         blocks = (load.length + (columns - 1)) >> (columns - 1).bit_length()
         m.d.comb += [
             walk.first.eq(self.bases[load.base] + load.offset),
-            walk.counts[0].eq(Mux(load.dense, 1, load.count0)),
-            walk.counts[1].eq(Mux(load.transpose, blocks, 1)),
-            walk.counts[2].eq(load.count1), walk.counts[3].eq(load.count2),
+            loops.counts[0].eq(Mux(load.dense, 1, load.count0)),
+            loops.counts[1].eq(Mux(load.transpose, blocks, 1)),
+            loops.counts[2].eq(load.count1), loops.counts[3].eq(load.count2),
             walk.strides[0].eq(load.source_stride0),
             walk.strides[1].eq(Mux(load.format, 4 * columns, 2 * columns)),
             walk.strides[2].eq(load.source_stride1), walk.strides[3].eq(load.source_stride2),
         ]
 
-    def _offer(self, m: Module, walk, load, active):
+    def _offer(self, m: Module, loops, address, load, active):
         columns = block_columns(self._config)
         offer, misaligned, opening = Signal(), Signal(), Signal()
         last_column = Signal((columns - 1).bit_length())
-        total = Signal(ADDRESS_BITS + 3)
         total_bytes = Signal(ADDRESS_BITS, reset_less=True)
         elements = self.fetched.payload.elements
         m.d.comb += [
-            misaligned.eq(walk.address[0] | load.format & walk.address[1]),
+            misaligned.eq(address[0] | load.format & address[1]),
             offer.eq(active & ~misaligned),
             self.run.valid.eq(offer & self.fetched.ready), self.fetched.valid.eq(offer & self.run.ready),
             self.fault.valid.eq(active & misaligned), self.fault.cause.eq(FaultCause.MISALIGNED),
-            self.fault.address.eq(walk.address),
-            total.eq((load.length * Mux(load.dense, load.count0, 1)) << Mux(load.format, Const(2, 2), 1)),
+            self.fault.address.eq(address),
             last_column.eq(load.length - 1),
-            elements.eq(Mux(walk.at_last[1], last_column + 1, columns)),
-            self.fetched.payload.phase.eq(walk.address[1:]),
+            elements.eq(Mux(loops.at_last[1], last_column + 1, columns)),
+            self.fetched.payload.phase.eq(address[1:]),
             self.fetched.payload.transpose.eq(load.transpose), self.fetched.payload.wide.eq(load.format),
-            self.fetched.payload.block_last.eq(walk.ends[0]),
-            self.run.payload.address.eq(walk.address),
-            self.run.payload.bytes.eq(Mux(load.transpose, elements << Mux(load.format, Const(2, 2), 1), total_bytes)),
+            self.fetched.payload.block_last.eq(loops.ends[0]),
+            self.run.payload.address.eq(address),
+            self.run.payload.bytes.eq(Mux(load.transpose, run_bytes(elements, 1, load.format), total_bytes)),
             self.extent.eq(Mux(load.transpose & ~opening, self.run.payload.bytes, total_bytes)),
         ]
-        m.d.sync += total_bytes.eq(Mux(total[ADDRESS_BITS:].any(), 0, total))
-        with m.If(walk.begin | walk.step & walk.ends[1]):
+        m.d.sync += total_bytes.eq(run_bytes(load.length, Mux(load.dense, load.count0, 1), load.format))
+        with m.If(loops.begin | loops.step & loops.ends[1]):
             m.d.sync += opening.eq(1)
-        with m.Elif(walk.step & walk.ends[0]):
+        with m.Elif(loops.step & loops.ends[0]):
             m.d.sync += opening.eq(0)

@@ -1,0 +1,1 @@
+"""The store engine: vector memory to external memory."""

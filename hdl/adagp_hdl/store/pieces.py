@@ -1,0 +1,105 @@
+"""Reads the elements of groups from the vector memory, at most a beat of them at a time."""
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from adagp.spec.config import AcceleratorConfig
+
+from ..interfaces import VectorRead
+from .groups import StoreGroup
+
+
+def piece_layout(config: AcceleratorConfig) -> data.StructLayout:
+    """Elements for the beats: ``count`` operands' width of them go from operand ``first`` of the
+    current beat on to ``end`` (beyond the beat: into the next one). They lie in part ``part`` of the
+    word that was read, a part being what fills a beat, and are rotated down by ``rotate`` operands.
+    ``emits``: the current beat is complete. ``flush``: it is, and nothing comes new."""
+    operands = config.bus_operands
+    phase = (operands - 1).bit_length()
+    return data.StructLayout({
+        "wide": 1, "part": (2 * config.vector_lanes // operands - 1).bit_length(), "first": phase,
+        "end": phase + 2, "rotate": phase, "emits": 1, "flush": 1})
+
+
+class PieceReader(wiring.Component):
+    """Makes one piece per cycle. It leaves ``latency`` cycles after its word was requested, together
+    with that word: the memory's data must stay until that of the next request.
+
+    A piece is requested only if there is room for the beat that it completes: at first for ``beats``
+    of them; ``freed`` gives room for one more.
+    """
+
+    def __init__(self, config: AcceleratorConfig, *, latency: int, beats: int):
+        self._config = config
+        self._latency = latency
+        self._beats = beats
+        super().__init__({
+            "group": In(stream.Signature(StoreGroup)), "freed": In(1),
+            "vector_read": Out(VectorRead(config.vector_lanes)),
+            "piece": Out(stream.Signature(piece_layout(config), always_ready=True)),
+            "word": Out(data.ArrayLayout(32, config.vector_lanes))})
+
+    def elaborate(self, platform):
+        m = Module()
+        config = self._config
+        operands, lane_bits = config.bus_operands, (config.vector_lanes - 1).bit_length()
+        held, flushing, same_word = Signal(), Signal(), Signal()
+        group = Signal(StoreGroup, reset_less=True)
+        phase = Signal((operands - 1).bit_length(), reset_less=True)
+        wants, go, ends = Signal(), Signal(), Signal()
+        piece = Signal(piece_layout(config))
+        count = self._piece(m, piece, group, phase, ends)
+        room = Signal(range(self._beats + 1), init=self._beats)
+        m.d.comb += [
+            piece.flush.eq(flushing),
+            wants.eq((held | flushing) & (room != 0)),
+            self.vector_read.valid.eq(wants & ~flushing & ~same_word),
+            self.vector_read.address.eq(group.source[lane_bits:]),
+            go.eq(wants & (flushing | same_word | self.vector_read.ready)),
+            self.group.ready.eq(~held & ~flushing | go & Mux(flushing, 1, ends & ~self._tail(piece, group))),
+        ]
+        m.d.sync += room.eq(room + self.freed - (go & piece.emits))
+        with m.If(go):
+            m.d.sync += [flushing.eq(~flushing & ends & self._tail(piece, group)), phase.eq(piece.end)]
+        with m.If(self.group.ready):
+            m.d.sync += [held.eq(self.group.valid), group.eq(self.group.payload), same_word.eq(0)]
+            with m.If(self.group.payload.first):
+                m.d.sync += phase.eq(self.group.payload.address[1:])
+        with m.Elif(go):
+            m.d.sync += [held.eq(~ends & ~flushing), group.source.eq(group.source + count),
+                         group.length.eq(group.length - count),
+                         same_word.eq((group.source[:lane_bits] + count) != config.vector_lanes)]
+        self._delay(m, go, piece)
+        return m
+
+    @staticmethod
+    def _tail(piece, group):
+        """The last piece of a run reaches into another beat."""
+        return group.last & (piece.end > (1 << len(piece.first)))
+
+    def _piece(self, m: Module, piece, group, phase, ends):
+        """The next piece of ``group``; returns its elements."""
+        operands = self._config.bus_operands
+        inside = Signal((operands - 1).bit_length())
+        room, count = Signal(range(operands + 1)), Signal(range(operands + 1))
+        lane = group.source[:(self._config.vector_lanes - 1).bit_length()]
+        wide_bits = len(inside) - 1
+        m.d.comb += [
+            inside.eq(Mux(group.wide, lane[:wide_bits], lane)),
+            room.eq(Mux(group.wide, operands // 2, operands) - inside),
+            ends.eq(group.length <= room), count.eq(Mux(ends, group.length, room)),
+            piece.wide.eq(group.wide), piece.part.eq(Mux(group.wide, lane[wide_bits:], lane[len(inside):])),
+            piece.first.eq(phase), piece.end.eq(phase + Mux(group.wide, count << 1, count)),
+            piece.rotate.eq(Mux(group.wide, inside << 1, inside) - phase),
+            piece.emits.eq(piece.flush | piece.end[len(phase):].any() | ends & group.last),
+        ]
+        return count
+
+    def _delay(self, m: Module, go, piece):
+        valid = go
+        for i in range(self._latency):
+            later, later_valid = Signal(piece.shape(), name=f"piece{i}", reset_less=True), Signal(name=f"valid{i}")
+            m.d.sync += [later.eq(piece), later_valid.eq(valid)]
+            piece, valid = later, later_valid
+        m.d.comb += [self.piece.payload.eq(piece), self.piece.valid.eq(valid), self.word.eq(self.vector_read.data)]
