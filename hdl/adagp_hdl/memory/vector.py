@@ -71,11 +71,13 @@ class VectorMemory(wiring.Component):
 
     def _selects(self, m: Module, port) -> list[Signal]:
         """For each bank, whether the address of ``port`` lies in it."""
-        low = (self._words // self._banks - 1).bit_length()
-        number = port.address[low:(self._words - 1).bit_length()]
         selects = [Signal(name=f"select{i}") for i in range(self._banks)]
-        m.d.comb += [select.eq(number == i) for i, select in enumerate(selects)]
+        m.d.comb += [select.eq(self._bank(port) == i) for i, select in enumerate(selects)]
         return selects
+
+    def _bank(self, port):
+        low = (self._words // self._banks - 1).bit_length()
+        return port.address[low:(self._words - 1).bit_length()]
 
     def _connect_reads(self, m: Module, banks: list[VectorBank]):
         array, a, b, store = ports = [self.array_read, self.vector_read_a, self.vector_read_b, self.store_read]
@@ -92,15 +94,18 @@ class VectorMemory(wiring.Component):
                          bank.read_address.eq(_choose(grants, [port.address for port in ports]))]
         for port, select, open_ in zip(ports, selects, zip(*opens)):
             m.d.comb += port.ready.eq(1 if port is array else _choose(select, open_))
-            self._return_data(m, port, select, banks)
+            self._return_data(m, port, banks)
 
-    def _return_data(self, m: Module, port, selects: list[Signal], banks: list[VectorBank]):
+    def _return_data(self, m: Module, port, banks: list[VectorBank]):
         granted = Signal()
-        source = Signal(self._banks)
+        source = Signal.like(self._bank(port), reset_less=True)
         result = Signal(32 * self._lanes, reset_less=True)
-        m.d.sync += [granted.eq(port.valid & port.ready), source.eq(Cat(selects))]
+        m.d.sync += [granted.eq(port.valid & port.ready), source.eq(self._bank(port))]
+        words = [bank.read_data for bank in banks]
+        for bit in source:
+            words = [Mux(bit, odd, even) for even, odd in zip(words[::2], words[1::2])]
         with m.If(granted):
-            m.d.sync += result.eq(_choose(source, [bank.read_data for bank in banks]))
+            m.d.sync += result.eq(words[0])
         m.d.comb += port.data.as_value().eq(result)
 
     def _connect_writes(self, m: Module, banks: list[VectorBank]):
