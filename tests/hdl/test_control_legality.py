@@ -1,0 +1,149 @@
+"""What the hardware takes for an instruction, against the decoder of the specification."""
+
+import random
+
+import pytest
+from amaranth.sim import Simulator
+
+from adagp.spec.config import AcceleratorConfig
+from adagp.spec.isa import (
+    FIELDS, HEADER, Array, End, Engine, Fill, Format, Function, IllegalInstruction, Load, Memory, Opcode, Pass, Store,
+    Vector, decode, encode)
+from adagp_hdl.control.legality import Legality
+
+CONFIG = AcceleratorConfig(rows=12, columns=7, bus_bits=64)  # stream lanes 16, stationary lanes 8
+
+GOOD = {
+    Opcode.LOAD: Load(memory=Memory.STREAM, format=Format.OPERAND, base=3, offset=0x40, destination=17, length=5),
+    Opcode.FILL: Fill(memory=Memory.VECTOR, destination=8, length=9),
+    Opcode.ARRAY: Array(tag=Pass.FORWARD, columns=7, stream=0, stationary=0, accumulator=0, stream_count0=3, row_count0=2),
+    Opcode.VECTOR: Vector(a=1, d=2),
+    Opcode.STORE: Store(format=Format.FLOAT32, base=1, offset=0, source=0, length=4),
+    Opcode.END: End()}
+
+
+def position(opcode, name):
+    """Lowest bit and width of a field, counted from the documented order."""
+    start = 0
+    for field, width in (HEADER | FIELDS[opcode]).items():
+        if field == name:
+            return start, width
+        start += width
+    raise KeyError(name)
+
+
+def altered(kind, /, **values):
+    word = int.from_bytes(encode(GOOD[kind]), "little")
+    for name, value in values.items():
+        start, width = position(kind, name)
+        word = word & ~((1 << width) - 1 << start) | value << start
+    return word
+
+
+def verdicts(words):
+    unit = Legality(CONFIG)
+    results = []
+
+    async def bench(ctx):
+        for word in words:
+            ctx.set(unit.instruction, word)
+            await ctx.delay(1e-9)
+            results.append(bool(ctx.get(unit.legal)))
+
+    simulator = Simulator(unit)
+    simulator.add_testbench(bench)
+    simulator.run()
+    return results
+
+
+def is_legal(word):
+    """The specification's answer: its decoder, and what depends on the configuration."""
+    try:
+        instruction = decode(word.to_bytes(64, "little"))
+    except IllegalInstruction:
+        return False
+    if isinstance(instruction, End):
+        return True
+    if Engine.PREDICTOR in instruction.wait | instruction.signal:
+        return False
+    if isinstance(instruction, Array):
+        return instruction.columns <= CONFIG.columns
+    if isinstance(instruction, Load) and instruction.transpose:
+        lanes = CONFIG.stream_lanes if instruction.memory == Memory.STREAM else CONFIG.stationary_lanes
+        return instruction.count0 <= lanes
+    return True
+
+
+def test_good_instructions_are_legal():
+    words = [int.from_bytes(encode(instruction), "little") for instruction in GOOD.values()]
+    assert all(verdicts(words)) and all(map(is_legal, words))
+
+
+def test_only_six_opcodes_exist():
+    words = [altered(opcode, opcode=code) for opcode in GOOD for code in (0, *range(7, 16))]
+    assert not any(verdicts(words))
+
+
+@pytest.mark.parametrize("opcode", [opcode for opcode in GOOD if opcode is not Opcode.END])
+def test_zero_counts_and_lengths_are_illegal(opcode):
+    names = [name for name in FIELDS[opcode] if "count" in name or name in ("length", "columns")]
+    assert len(names) >= 3
+    assert not any(verdicts([altered(opcode, **{name: 0}) for name in names]))
+    assert all(verdicts([altered(opcode, **{name: 1}) for name in names]))
+
+
+@pytest.mark.parametrize("opcode, name, most", [
+    (Opcode.LOAD, "memory", Memory.VECTOR), (Opcode.FILL, "memory", Memory.VECTOR),
+    (Opcode.VECTOR, "function", Function.SIGNIFICAND), (Opcode.VECTOR, "multiplier", 2), (Opcode.VECTOR, "addend", 2)])
+def test_enumerations_end(opcode, name, most):
+    values = range(1 << position(opcode, name)[1])
+    assert verdicts([altered(opcode, **{name: value}) for value in values]) == [value <= most for value in values]
+
+
+def test_array_has_only_so_many_columns():
+    assert verdicts([altered(Opcode.ARRAY, columns=n) for n in (1, 6, 7, 8, 255)]) == [True, True, True, False, False]
+
+
+def test_transposed_loads():
+    cases = [(dict(memory=0, count0=16), True), (dict(memory=0, count0=17), False), (dict(memory=1, count0=8), True),
+             (dict(memory=1, count0=9), False), (dict(memory=1, count0=0xFFFF), False), (dict(memory=2), False),
+             (dict(memory=0, dense=1), False)]
+    assert verdicts([altered(Opcode.LOAD, transpose=1, **case) for case, _ in cases]) == [legal for _, legal in cases]
+    assert verdicts([altered(Opcode.LOAD, transpose=0, memory=1, count0=9)]) == [True]
+
+
+@pytest.mark.parametrize("opcode", [opcode for opcode in GOOD if opcode is not Opcode.END])
+@pytest.mark.parametrize("name", ["wait", "signal"])
+def test_the_predictor_is_no_engine_of_this_machine(opcode, name):
+    words = [altered(opcode, **{name: engines}) for engines in range(32)]
+    assert verdicts(words) == [not engines >> Engine.PREDICTOR & 1 for engines in range(32)]
+
+
+def with_dense_stride(word):
+    """The machine does not look at the innermost stride of a dense transfer; the decoder does."""
+    for opcode, stride in ((Opcode.LOAD, "source_stride0"), (Opcode.STORE, "destination_stride0")):
+        dense, length, format = (word >> position(opcode, name)[0] & (1 << position(opcode, name)[1]) - 1
+                                 for name in ("dense", "length", "format"))
+        if word & 15 == opcode and dense:
+            start, width = position(opcode, stride)
+            word = word & ~((1 << width) - 1 << start) | length * Format(format).bytes << start
+    return word
+
+
+def test_random_words_against_the_decoder():
+    rng = random.Random(5)
+    words = []
+    for _ in range(3000):
+        opcode = rng.choice(list(GOOD))
+        word = altered(opcode) ^ (1 << rng.randrange(512) if rng.random() < 0.7 else 0)
+        for _ in range(rng.randrange(3)):
+            if not FIELDS[opcode]:
+                break
+            name = rng.choice(list(FIELDS[opcode]))
+            start, width = position(opcode, name)
+            value = rng.choice([0, 1, rng.getrandbits(width), (1 << width) - 1])
+            word = word & ~((1 << width) - 1 << start) | value << start
+        words.append(with_dense_stride(word))
+    expected, got = [is_legal(word) for word in words], verdicts(words)
+    assert [f"{word:#x}" for word, a, b in zip(words, got, expected, strict=True) if a != b] == []
+    assert 500 < sum(expected) < 2500
