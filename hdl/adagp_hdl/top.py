@@ -48,7 +48,7 @@ class Accelerator(wiring.Component):
 
         array = ArrayEngine(rows=config.rows, columns=config.columns, stream_lanes=config.stream_lanes,
                             stationary_lanes=config.stationary_lanes, vector_lanes=config.vector_lanes,
-                            vector_latency=VectorMemory.LATENCY)
+                            vector_words=config.vector_words, vector_latency=VectorMemory.LATENCY)
         engines = {Engine.LOAD: LoadEngine(config), Engine.ARRAY: array,
                    Engine.VECTOR: VectorUnit(config), Engine.STORE: StoreEngine(config)}
         fetch, dispatch, phases, arbiter = Fetch(config), Dispatch(config), PhaseController(), ReadArbiter(config.bus_bits)

@@ -25,23 +25,25 @@ class ArrayEngine(wiring.Component):
     :meth:`LATENCY` cycles after its last vector was issued.
 
     ``stream`` and ``stationary`` read operand memories of ``OperandMemory.LATENCY``;
-    ``accumulator_read`` and ``accumulator_write`` belong to a vector memory that reads in
-    ``vector_latency`` cycles and are always ready. ``macs`` is the number of multiply-accumulates of
+    ``accumulator_read`` and ``accumulator_write`` belong to a vector memory of ``vector_words`` (a power
+    of two) that reads in ``vector_latency`` cycles and are always ready. ``macs`` is the number of multiply-accumulates of
     the vector that entered (existing rows times columns in use) or 0, ``tag`` the pass that it, or
     the last one before, works for.
     """
 
     def __init__(self, *, rows: int, columns: int, stream_lanes: int, stationary_lanes: int, vector_lanes: int,
-                 vector_latency: int = 2):
+                 vector_words: int, vector_latency: int = 2):
         for name, value, least in (("stream_lanes", stream_lanes, rows), ("stationary_lanes", stationary_lanes, columns),
-                                   ("vector_lanes", vector_lanes, columns), ("vector_latency", vector_latency, 1)):
+                                   ("vector_lanes", vector_lanes, columns), ("vector_words", vector_words, 2),
+                                   ("vector_latency", vector_latency, 1)):
             if value < least:
                 raise ValueError(f"ArrayEngine.{name} must be at least {least}, not {value!r}")
         self._rows, self._columns, self._vector_latency = rows, columns, vector_latency
         self._loader = StationaryLoader(
             rows=rows, columns=columns, lanes=stationary_lanes, latency=OperandMemory.LATENCY)
         self._streamer = Streamer(
-            rows=rows, lanes=stream_lanes, latency=OperandMemory.LATENCY, hazard=Accumulator.LATENCY(vector_latency))
+            rows=rows, lanes=stream_lanes, latency=OperandMemory.LATENCY, vector_words=vector_words,
+            hazard=Accumulator.LATENCY(vector_latency))
         self._array = SystolicArray(rows=rows, columns=columns)
         self._accumulator = Accumulator(columns=columns, lanes=vector_lanes, vector_latency=vector_latency)
         super().__init__({

@@ -24,16 +24,17 @@ class Streamer(wiring.Component):
     """Streams vectors through the tiles that a :class:`StationaryLoader` prepares, one per cycle.
 
     ``take`` takes the instruction (allowed while ``idle``). ``swap`` is high when a tile begins,
-    ``release`` when one ends. A vector waits while one of the ``hazard`` vectors (cycles) before it
-    has not yet written the accumulator that it adds to.
+    ``release`` when one ends. A vector waits while the accumulator that
+    it adds to belongs to a vector of the ``hazard`` cycles before, which has not been written then.
 
     A vector appears at ``valid`` with its ``destination`` one cycle after it was issued; that is when
     its operands are read. ``operands`` and ``start`` (first of a tile) follow ``latency`` cycles later and
     go to the array. ``tag`` and ``macs`` book it one cycle after ``valid``; ``tag`` keeps its value.
     """
 
-    def __init__(self, *, rows: int, lanes: int, latency: int, hazard: int):
+    def __init__(self, *, rows: int, lanes: int, latency: int, vector_words: int, hazard: int):
         self._rows, self._latency, self._hazard = rows, latency, hazard
+        self._word_bits = (vector_words - 1).bit_length()
         super().__init__({
             "instruction": In(instruction_layout(Opcode.ARRAY)), "take": In(1), "idle": Out(1),
             "tiles": In(data.ArrayLayout(tile_layout(rows), 2)), "ready": In(2), "complete": In(2),
@@ -122,7 +123,8 @@ class Streamer(wiring.Component):
 
     def _hazards(self, m, issue, word, fresh):
         """Whether ``word`` is still on its way to memory from an earlier vector."""
-        words = [Signal(WORD_BITS, name=f"recent{i}", reset_less=True) for i in range(self._hazard)]
+        word = word[:self._word_bits]
+        words = [Signal(self._word_bits, name=f"recent{i}", reset_less=True) for i in range(self._hazard)]
         valid = Signal(self._hazard)
         m.d.sync += [valid.eq(Cat(issue, valid)), *(new.eq(old) for new, old in zip(words, [word, *words]))]
         return ~fresh & Cat(flag & (old == word) for flag, old in zip(valid, words)).any()
