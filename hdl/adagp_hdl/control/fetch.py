@@ -55,7 +55,7 @@ class Fetch(wiring.Component):
             aligned = program.address[:_LOW] == 0
             m.d.sync += [active.eq(1), address.eq(program.address), left.eq(program.bytes[_LOW:]),
                          unsent.eq(aligned & program.bytes[_LOW:].any()), misaligned.eq(~aligned)]
-        with m.If(reader.run.ready):
+        with m.If(unsent & reader.run.ready):
             m.d.sync += unsent.eq(0)
 
         full = self._assemble(m, reader.data, left, skipping | self.skip)
