@@ -2,7 +2,7 @@
 
 from importlib.metadata import version
 
-from amaranth.hdl import ClockDomain, ClockSignal, Module, ResetInserter, ResetSignal
+from amaranth.hdl import ClockDomain, ClockSignal, DomainRenamer, Module, ResetSignal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
 
@@ -41,36 +41,38 @@ class Accelerator(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config = self._config
-        m.domains.sync = ClockDomain()
-        m.d.comb += [ClockSignal().eq(self.aclk), ResetSignal().eq(~self.aresetn)]
-        m.submodules.registers = registers = RegisterFile()
-        m.submodules.counters = counters = Counters(most_macs=config.rows * config.columns, bus_bytes=config.bus_bytes)
-
+        m.domains.sync = ClockDomain()  # what a reset by register reaches
+        m.domains.host = ClockDomain()  # what it leaves alone
+        registers, supervisor = RegisterFile(), Supervisor(faults=6, quiet=5)
+        counters = Counters(most_macs=config.rows * config.columns, bus_bytes=config.bus_bytes)
+        m.d.comb += [
+            ClockSignal("sync").eq(self.aclk), ResetSignal("sync").eq(~self.aresetn | supervisor.clear),
+            ClockSignal("host").eq(self.aclk), ResetSignal("host").eq(~self.aresetn)]
+        for name, component in (("registers", registers), ("supervisor", supervisor), ("counters", counters)):
+            m.submodules[name] = DomainRenamer("host")(component)
         array = ArrayEngine(rows=config.rows, columns=config.columns, stream_lanes=config.stream_lanes,
                             stationary_lanes=config.stationary_lanes, vector_lanes=config.vector_lanes,
                             vector_words=config.vector_words, vector_latency=VectorMemory.LATENCY)
         engines = {Engine.LOAD: LoadEngine(config), Engine.ARRAY: array,
                    Engine.VECTOR: VectorUnit(config), Engine.STORE: StoreEngine(config)}
         fetch, dispatch, phases, arbiter = Fetch(config), Dispatch(config), PhaseController(), ReadArbiter(config.bus_bits)
-        sources = (*engines.values(), fetch, dispatch)
-        m.submodules.supervisor = supervisor = Supervisor(faults=len(sources), quiet=len(sources) - 1)
         stream = OperandMemory(lanes=config.stream_lanes, elements=config.stream_elements)
         stationary = OperandMemory(lanes=config.stationary_lanes, elements=config.stationary_elements)
         vector = VectorMemory(words=config.vector_words, lanes=config.vector_lanes, banks=config.vector_banks)
-        cleared = {"fetch": fetch, "dispatch": dispatch, "phases": phases, "arbiter": arbiter,
-                   "stream": stream, "stationary": stationary, "vector": vector,
-                   **{f"{engine.name.lower()}_engine": each for engine, each in engines.items()}}
-        for name, component in cleared.items():
-            m.submodules[name] = ResetInserter(supervisor.clear)(component)
+        for name, component in {
+                "fetch": fetch, "dispatch": dispatch, "phases": phases, "arbiter": arbiter,
+                "stream": stream, "stationary": stationary, "vector": vector,
+                **{f"{engine.name.lower()}_engine": each for engine, each in engines.items()}}.items():
+            m.submodules[name] = component
 
         self._wire_buses(m, registers, arbiter, fetch, engines)
         self._wire_memories(m, engines, stream, stationary, vector)
         self._wire_batches(m, registers, supervisor, phases, fetch, dispatch)
         self._wire_engines(m, registers, supervisor, fetch, dispatch, engines)
-        for fault, source in zip(supervisor.faults, sources, strict=True):
-            m.d.comb += fault.eq(source.fault)
-        for quiet, source in zip(supervisor.quiet, sources, strict=False):
-            m.d.comb += quiet.eq(source.quiet)
+        m.d.comb += [fault.eq(source.fault) for fault, source in zip(
+            supervisor.faults, (*engines.values(), fetch, dispatch), strict=True)]
+        m.d.comb += [quiet.eq(source.quiet) for quiet, source in zip(
+            supervisor.quiet, (*engines.values(), fetch), strict=True)]
         self._wire_status(m, registers, supervisor)
         self._wire_counters(m, registers, counters, supervisor, phases, dispatch, arbiter, engines)
         return m

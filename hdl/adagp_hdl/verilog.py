@@ -1,5 +1,6 @@
 """Verilog of a component: one file in which equal modules appear once."""
 
+import gc
 import re
 import shutil
 import subprocess
@@ -18,11 +19,14 @@ from .top import Accelerator
 
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
+_PORT_WIRE = re.compile(r"^(  (?:in|out)put ((?:\[\d+:0\] )?\S+ ?;\n))  wire \2", re.MULTILINE)
+_MEMORY = re.compile(r"^(  reg \[\d+:0\] (\w+) \[(\d+):0\];\n)  initial begin\n((?:    \2\[\d+\] = .*;\n)+)  end\n", re.MULTILINE)
+
 _SCRIPT = """
 read_rtlil design.il
 proc -noopt
 opt_expr -keepdc
-opt_clean
+opt_clean -purge
 memory_collect
 attrmap -remove generator -remove src
 attrmap -modattr -remove generator -remove src -remove top -remove keep_hierarchy
@@ -60,7 +64,17 @@ def convert(component: Component, *, name: str) -> str:
     """``component`` as Verilog with the top module ``name``, whose name all other modules prefix."""
     if not _IDENTIFIER.match(name):
         raise ValueError(f"name must be a Verilog identifier, not {name!r}")
-    return _to_verilog(merge_equal_modules(rtlil.convert(component, name=name, emit_src=False)))
+    return _to_verilog(merge_equal_modules(_to_rtlil(component, name)))
+
+
+def _to_rtlil(component: Component, name: str) -> str:
+    collects = gc.isenabled()
+    gc.disable()  # millions of objects that all stay: looking for garbage takes half the time
+    try:
+        return rtlil.convert(component, name=name, emit_src=False)
+    finally:
+        if collects:
+            gc.enable()
 
 
 def _to_verilog(design: str) -> str:
@@ -70,7 +84,18 @@ def _to_verilog(design: str) -> str:
         result = subprocess.run([_yosys(), "-q", "design.ys"], cwd=folder, capture_output=True, text=True, check=False)
         if result.returncode:
             raise VerilogError(f"yosys failed with {result.returncode}:\n{(result.stdout + result.stderr)[-4000:]}")
-        return Path(folder, "design.v").read_text()
+        text = _PORT_WIRE.sub(r"\1", Path(folder, "design.v").read_text())
+        return _MEMORY.sub(_initial_loop, text)
+
+
+def _initial_loop(memory: re.Match) -> str:
+    """A memory whose words are all initialised alike: a loop instead of a line per word."""
+    declaration, name, depth, words = memory.groups()
+    values = re.findall(r"    \S+? ?\[(\d+)\] = (.*);\n", words)
+    if [int(index) for index, _ in values] != list(range(int(depth) + 1)) or len({value for _, value in values}) > 1:
+        return memory[0]
+    return (f"{declaration}  initial begin : {name}_initial\n    integer word;\n"
+            f"    for (word = 0; word <= {depth}; word = word + 1) {name}[word] = {values[0][1]};\n  end\n")
 
 
 def _yosys() -> str:
