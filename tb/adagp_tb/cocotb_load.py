@@ -2,6 +2,7 @@
 
 import logging
 import random
+from dataclasses import replace
 from itertools import product
 
 import cocotb
@@ -9,11 +10,11 @@ from cocotb.triggers import ClockCycles, RisingEdge
 from cocotbext.axi import AxiRamRead, AxiReadBus
 
 from adagp.spec.config import AcceleratorConfig
-from adagp.spec.isa import Engine, FaultCause, Fill, Format, Load, Memory, encode
+from adagp.spec.isa import Engine, FaultCause, Format, Load, Memory, encode
 from adagp.spec.machine import MachineFault
 from adagp_hdl.interfaces import instruction_bits
 from adagp_tb.cocotb_runner import bench_parameters
-from adagp_tb.external_memory import BusMonitor, LatentMemory, PagedMemory
+from adagp_tb.external_memory import ADDRESS_SPACE, BusMonitor, LatentMemory, PagedMemory
 from adagp_tb.stimulus import start_clock
 from adagp_tb.transfer_model import RandomTransfers, TransferModel
 
@@ -33,7 +34,7 @@ class LoadBench:
         self.model = TransferModel(self.config, self.external, self.seed)
         self.model.bases = [self.random.randrange(1 << 32) for _ in range(8)]
         self.memories = {memory: list(values) for memory, values in self.model.memories.items()}
-        self.written = self.issued = self.done = self.cycle = 0
+        self.written = self.issued = self.done = 0
         self.due: list[int] = []  # elements written when the instruction is done
         self.fault = None
 
@@ -58,7 +59,9 @@ class LoadBench:
         vector = self._port("vector_write")
         while True:
             await RisingEdge(dut.clk)
-            self.cycle += 1
+            if dut.rst.value:
+                self.due, self.fault, self.issued, self.done, self.written = [], None, 0, 0, 0
+                continue
             for memory, address, data, mask, enable in operand_ports:
                 if enable.value:
                     self._write(memory, int(address.value), int(data.value), int(mask.value), 16)
@@ -104,6 +107,18 @@ class LoadBench:
         self.issued += 1
         dut.instruction__valid.value = 0
 
+    async def stop(self):
+        """Halts, waits for the bus, resets."""
+        dut = self.dut
+        dut.instruction__valid.value = 0
+        dut.halt.value = 1
+        await ClockCycles(dut.clk, 2)
+        await _until(dut, lambda: dut.quiet.value)
+        dut.rst.value = 1
+        await RisingEdge(dut.clk)
+        dut.rst.value = dut.halt.value = 0
+        await ClockCycles(dut.clk, 2)
+
     async def finish(self):
         for _ in range(20000):
             await RisingEdge(self.dut.clk)
@@ -137,3 +152,169 @@ async def random_instructions(dut, case):
         if bench.random.random() < 0.2:
             await ClockCycles(dut.clk, bench.random.randrange(60))
     await bench.finish()
+
+
+async def _fault_case(bench: LoadBench, instruction: Load):
+    """Runs one instruction; a fault must be the one that the model raises."""
+    dut = bench.dut
+    dut.window_first.value, dut.window_last.value = bench.bus.window = bench.model.window
+    memories = {memory: list(values) for memory, values in bench.model.memories.items()}
+    try:
+        bench.model.execute(instruction)
+    except MachineFault as fault:
+        bench.model.memories = memories
+        issue = cocotb.start_soon(bench.issue(instruction, expect=False))
+        await _until(dut, lambda: bench.fault)
+        assert bench.fault == (fault.cause, fault.address), f"{bench.fault}, not {fault}, in {instruction}"
+        issue.cancel()
+        await bench.stop()
+        bench.memories = {memory: list(values) for memory, values in memories.items()}
+        return 1
+    await bench.issue(instruction, expect=False)
+    await bench.finish()
+    return 0
+
+
+async def _until(dut, condition, cycles: int = 5000):
+    for _ in range(cycles):
+        await RisingEdge(dut.clk)
+        if condition():
+            return
+    assert False, f"not within {cycles} cycles"
+
+
+@cocotb.test(timeout_time=4, timeout_unit="ms")
+async def windows_and_alignment(dut):
+    """Windows that end at, before or behind the edges of runs, and odd addresses."""
+    bench = LoadBench(dut, 10)
+    await bench.start()
+    cocotb.start_soon(LatentMemory(dut, bench.external, bus_bytes=bench.config.bus_bytes, latency=7).serve_reads())
+    transfers, choose, faults = RandomTransfers(bench.model, bench.seed), bench.random.choice, 0
+    for _ in range(60):
+        while not isinstance(instruction := transfers.load(), Load):
+            pass
+        runs = bench.model.runs(instruction)
+        first = choose([min(runs)[0], choose(runs)[0]]) + choose([-2, 0, 0, 1])
+        last = choose([max(map(sum, runs)), sum(choose(runs))]) - 1 + choose([-1, 0, 0, 1])
+        if bench.random.random() < 0.3:
+            first, last = 0, ADDRESS_SPACE - 1
+            stride = choose(["offset", *(f"source_stride{i}" for i in range(3) if not (i == 0 and instruction.dense))])
+            moved = getattr(instruction, stride) + choose([1, 2, 3])
+            instruction = replace(instruction, **{stride: moved % ADDRESS_SPACE if stride == "offset" else moved})
+        bench.model.window = (max(first, 0), min(last, ADDRESS_SPACE - 1))
+        faults += await _fault_case(bench, instruction)
+        bench.model.window = (0, ADDRESS_SPACE - 1)
+    assert 10 <= faults <= 50, f"{faults} faults"
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def a_wrapping_run_is_refused(dut):
+    """Of all lengths, up to the dense run that has more than 2**32 bytes."""
+    bench = LoadBench(dut, 11)
+    await bench.start()
+    base = dict(memory=Memory.STREAM, format=Format.FLOAT32, base=0, destination=0, dense=1)
+    for offset, length, groups in ((-4, 2, 1), (-8, 1, 3), (0, 65535, 65535), (0, 32768, 32768)):
+        first = offset % ADDRESS_SPACE
+        instruction = Load(offset=(first - bench.model.bases[0]) % ADDRESS_SPACE, length=length, count0=groups,
+                           source_stride0=4 * length, **base)
+        issue = cocotb.start_soon(bench.issue(instruction, expect=False))
+        await _until(dut, lambda: bench.fault)
+        assert bench.fault == (FaultCause.WINDOW, first), f"{bench.fault} at offset {offset}"
+        issue.cancel()
+        await bench.stop()
+        assert not bench.bus.bursts
+
+
+@cocotb.test(timeout_time=2, timeout_unit="ms")
+async def an_error_response_names_its_burst(dut):
+    bench = LoadBench(dut, 12)
+    await bench.start()
+    memory = LatentMemory(dut, bench.external, bus_bytes=bench.config.bus_bytes, latency=9, stall=0.3)
+    cocotb.start_soon(memory.serve_reads())
+    instruction = Load(memory=Memory.VECTOR, format=Format.OPERAND, base=0, destination=5, length=37, count0=9,
+                       offset=-bench.model.bases[0] % ADDRESS_SPACE, source_stride0=500)
+    for _ in range(10):
+        beat = (bench.random.randrange(9) * 500 + bench.random.randrange(74)) // bench.config.bus_bytes
+        memory.errors = {beat}
+        bench.bus.bursts.clear()
+        cocotb.start_soon(bench.issue(instruction, expect=False))
+        await _until(dut, lambda: bench.fault)
+        burst = max(burst["addr"] for burst in bench.bus.bursts if burst["addr"] <= beat * bench.config.bus_bytes)
+        assert bench.fault == (FaultCause.READ_ERROR, burst), f"{bench.fault}, not at {burst:#x}"
+        await bench.stop()
+
+
+@cocotb.test(timeout_time=2, timeout_unit="ms")
+async def halt_requests_nothing_more(dut):
+    """At any moment; what is outstanding is drained, and after a reset the engine works again."""
+    bench = LoadBench(dut, 13)
+    await bench.start()
+    memory = LatentMemory(dut, bench.external, bus_bytes=bench.config.bus_bytes, latency=20, stall=0.4)
+    cocotb.start_soon(memory.serve_reads())
+    transfers = RandomTransfers(bench.model, bench.seed)
+    for _ in range(15):
+        issue = cocotb.start_soon(_endless(bench, transfers))
+        await ClockCycles(dut.clk, bench.random.randrange(1, 120))
+        dut.halt.value = 1
+        await ClockCycles(dut.clk, 2)
+        requested = len(bench.bus.bursts) + int(dut.axi__arvalid.value)
+        await ClockCycles(dut.clk, 100)
+        assert len(bench.bus.bursts) <= requested, "a burst was requested after the halt"
+        issue.cancel()
+        await bench.stop()
+    bench.memories = {memory: list(values) for memory, values in bench.model.memories.items()}
+    await bench.issue(transfers.load())
+    await bench.finish()
+
+
+async def _endless(bench: LoadBench, transfers: RandomTransfers):
+    while True:
+        await bench.issue(transfers.load(), expect=False)
+
+
+THROUGHPUT = {
+    "dense rows of 2048 bytes": (0.95, dict(length=1024, count0=4, source_stride0=2048, destination_stride0=1024)),
+    "the same, 6 bytes off the beat": (0.95, dict(length=1024, count0=4, source_stride0=2048, offset=6,
+                                                  destination_stride0=1024)),
+    "runs of 32 bytes": (0.9, dict(length=16, count0=128, source_stride0=96, destination_stride0=16)),
+    "runs of 8 bytes": (0.9, dict(length=4, count0=256, source_stride0=96, destination_stride0=4)),
+    "runs of 2 bytes": (0.9, dict(length=1, count0=512, source_stride0=96, destination_stride0=1)),
+    "float32 to operands": (0.95, dict(format=Format.FLOAT32, length=512, count0=4, source_stride0=2048,
+                                       destination_stride0=512)),
+    "float32 to the vector memory": (0.95, dict(memory=Memory.VECTOR, format=Format.FLOAT32, dense=1, length=16,
+                                                count0=128, source_stride0=64, destination_stride0=16)),
+    "operands to the vector memory, 3 off the word": (
+        0.9, dict(memory=Memory.VECTOR, length=500, count0=4, source_stride0=1008, destination_stride0=500, destination=3)),
+    "transposed 64x64": (0.8, "transposed"),
+    "transposed 64x64, float32": (0.8, "transposed float32"),
+    "instructions of 64 bytes": (0.4, "short"),
+}
+
+
+def _throughput_instructions(bench: LoadBench, what) -> list[Load]:
+    default = dict(memory=Memory.STREAM, format=Format.OPERAND, base=0, destination=0)
+    if what == "short":
+        return [Load(**default, offset=192 * i, length=32) for i in range(32)]
+    if isinstance(what, str):
+        lanes, format = bench.config.stream_lanes, Format.FLOAT32 if "float32" in what else Format.OPERAND
+        row = 64 * format.bytes
+        return [Load(**(default | dict(format=format)), transpose=1, offset=0, length=64, count0=lanes,
+                     count1=64 // lanes, source_stride0=row, source_stride1=lanes * row, destination_stride0=64,
+                     destination_stride1=lanes)] * 3
+    return [Load(**(default | {"offset": 0} | what))] * 2
+
+
+@cocotb.test(timeout_time=2, timeout_unit="ms")
+@cocotb.parametrize(what=list(THROUGHPUT))
+async def beats_per_cycle_at_30_cycles_latency(dut, what):
+    least, fields = THROUGHPUT[what]
+    bench = LoadBench(dut, 20)
+    bench.model.bases[0] = 0
+    await bench.start()
+    memory = LatentMemory(dut, bench.external, bus_bytes=bench.config.bus_bytes, latency=30)
+    cocotb.start_soon(memory.serve_reads())
+    for instruction in _throughput_instructions(bench, fields):
+        await bench.issue(instruction)
+    await bench.finish()
+    dut._log.info(f"MEASURED load, {what}: {memory.beats_per_cycle():.3f} beats per cycle")
+    assert memory.beats_per_cycle() >= least, f"{memory.beats_per_cycle():.3f} beats per cycle"

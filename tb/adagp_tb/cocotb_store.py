@@ -2,6 +2,8 @@
 
 import logging
 import random
+from copy import deepcopy
+from dataclasses import replace
 from itertools import product
 
 import cocotb
@@ -13,7 +15,7 @@ from adagp.spec.isa import Engine, FaultCause, Format, Memory, Store, encode
 from adagp.spec.machine import MachineFault
 from adagp_hdl.interfaces import instruction_bits
 from adagp_tb.cocotb_runner import bench_parameters
-from adagp_tb.external_memory import BusMonitor, LatentMemory, PagedMemory
+from adagp_tb.external_memory import ADDRESS_SPACE, BusMonitor, LatentMemory, PagedMemory
 from adagp_tb.stimulus import start_clock
 from adagp_tb.transfer_model import RandomTransfers, TransferModel
 
@@ -56,6 +58,9 @@ class StoreBench:
         granted = None
         while True:
             await RisingEdge(dut.clk)
+            if dut.rst.value:
+                self.fault, self.issued, self.done = None, 0, 0
+                continue
             if granted is not None:
                 dut.vector_read__data.value = granted
             granted = None
@@ -83,6 +88,22 @@ class StoreBench:
                 break
         self.issued += 1
         dut.instruction__valid.value = 0
+
+    async def stop(self):
+        """Halts, waits for the bus, resets."""
+        dut = self.dut
+        dut.instruction__valid.value = 0
+        dut.halt.value = 1
+        await ClockCycles(dut.clk, 2)
+        await _until(dut, lambda: dut.quiet.value)
+        dut.rst.value = 1
+        await RisingEdge(dut.clk)
+        dut.rst.value = dut.halt.value = 0
+        await ClockCycles(dut.clk, 2)
+
+    def adopt(self):
+        """Goes on from what external memory now holds."""
+        self.model.external = deepcopy(self.external)
 
     async def finish(self):
         for _ in range(20000):
@@ -114,3 +135,154 @@ async def random_instructions(dut, case):
         if bench.random.random() < 0.2:
             await ClockCycles(dut.clk, bench.random.randrange(60))
     await bench.finish()
+
+
+async def _until(dut, condition, cycles: int = 5000):
+    for _ in range(cycles):
+        await RisingEdge(dut.clk)
+        if condition():
+            return
+    assert False, f"not within {cycles} cycles"
+
+
+@cocotb.test(timeout_time=4, timeout_unit="ms")
+async def windows_and_alignment(dut):
+    """Windows that end at, before or behind the edges of runs, and odd addresses."""
+    bench = StoreBench(dut, 10)
+    await bench.start()
+    cocotb.start_soon(LatentMemory(dut, bench.external, bus_bytes=bench.config.bus_bytes, latency=7).serve_writes())
+    transfers, choose, faults = RandomTransfers(bench.model, bench.seed), bench.random.choice, 0
+    for _ in range(60):
+        instruction = transfers.store()
+        runs = bench.model.runs(instruction)
+        first = choose([min(runs)[0], choose(runs)[0]]) + choose([-2, 0, 0, 1])
+        last = choose([max(map(sum, runs)), sum(choose(runs))]) - 1 + choose([-1, 0, 0, 1])
+        if bench.random.random() < 0.3:
+            first, last = 0, ADDRESS_SPACE - 1
+            stride = choose(["offset", *(f"destination_stride{i}" for i in range(3) if not (i == 0 and instruction.dense))])
+            moved = getattr(instruction, stride) + choose([1, 2, 3])
+            instruction = replace(instruction, **{stride: moved % ADDRESS_SPACE if stride == "offset" else moved})
+        bench.model.window = (max(first, 0), min(last, ADDRESS_SPACE - 1))
+        faults += await _fault_case(bench, instruction)
+        bench.model.window = (0, ADDRESS_SPACE - 1)
+    assert 10 <= faults <= 50, f"{faults} faults"
+
+
+async def _fault_case(bench: StoreBench, instruction: Store) -> int:
+    """Runs one instruction; a fault must be the one that the model raises, and what is written by
+    then must be right: bytes of runs before it, nothing else."""
+    dut = bench.dut
+    dut.window_first.value, dut.window_last.value = bench.bus.window = bench.model.window
+    try:
+        bench.model.runs(instruction)
+    except MachineFault as fault:
+        before = deepcopy(bench.external)
+        issue = cocotb.start_soon(bench.issue(instruction, expect=False))
+        await _until(dut, lambda: bench.fault)
+        assert bench.fault == (fault.cause, fault.address), f"{bench.fault}, not {fault}, in {instruction}"
+        issue.cancel()
+        await bench.stop()
+        bench.model.store_until_fault(instruction)
+        bench.external.assert_between(before, bench.model.external)
+        bench.adopt()
+        return 1
+    await bench.issue(instruction)
+    await bench.finish()
+    return 0
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def a_wrapping_run_is_refused(dut):
+    """Of all lengths, up to the dense run that has more than 2**32 bytes."""
+    bench = StoreBench(dut, 11)
+    await bench.start()
+    for offset, length, groups in ((-4, 2, 1), (-8, 1, 3), (0, 65535, 65535), (0, 32768, 32768)):
+        first = offset % ADDRESS_SPACE
+        instruction = Store(format=Format.FLOAT32, base=0, source=0, dense=1, length=length, count0=groups,
+                            offset=(first - bench.model.bases[0]) % ADDRESS_SPACE, destination_stride0=4 * length)
+        issue = cocotb.start_soon(bench.issue(instruction, expect=False))
+        await _until(dut, lambda: bench.fault)
+        assert bench.fault == (FaultCause.WINDOW, first), f"{bench.fault} at offset {offset}"
+        issue.cancel()
+        await bench.stop()
+        assert not bench.bus.bursts
+
+
+@cocotb.test(timeout_time=2, timeout_unit="ms")
+async def an_error_response_names_its_burst(dut):
+    bench = StoreBench(dut, 12)
+    await bench.start()
+    memory = LatentMemory(dut, bench.external, bus_bytes=bench.config.bus_bytes, latency=9, stall=0.3)
+    cocotb.start_soon(memory.serve_writes())
+    instruction = Store(format=Format.OPERAND, base=0, source=5, length=37, count0=9,
+                        offset=-bench.model.bases[0] % ADDRESS_SPACE, destination_stride0=500)
+    for _ in range(10):
+        beat = (bench.random.randrange(9) * 500 + bench.random.randrange(74)) // bench.config.bus_bytes
+        memory.errors = {beat}
+        bench.bus.bursts.clear()
+        issue = cocotb.start_soon(bench.issue(instruction, expect=False))
+        await _until(dut, lambda: bench.fault)
+        burst = max(burst["addr"] for burst in bench.bus.bursts if burst["addr"] <= beat * bench.config.bus_bytes)
+        assert bench.fault == (FaultCause.WRITE_ERROR, burst), f"{bench.fault}, not at {burst:#x}"
+        issue.cancel()
+        await bench.stop()
+
+
+@cocotb.test(timeout_time=2, timeout_unit="ms")
+async def halt_completes_what_was_begun(dut):
+    """At any moment; no burst is begun after it, and after a reset the engine works again."""
+    bench = StoreBench(dut, 13)
+    await bench.start()
+    memory = LatentMemory(dut, bench.external, bus_bytes=bench.config.bus_bytes, latency=20, stall=0.4)
+    cocotb.start_soon(memory.serve_writes())
+    transfers = RandomTransfers(bench.model, bench.seed)
+    for _ in range(15):
+        issue = cocotb.start_soon(_endless(bench, transfers))
+        await ClockCycles(dut.clk, bench.random.randrange(1, 120))
+        dut.halt.value = 1
+        await ClockCycles(dut.clk, 2)
+        begun = len(bench.bus.bursts) + int(dut.axi__awvalid.value)
+        await ClockCycles(dut.clk, 100)
+        assert len(bench.bus.bursts) <= begun, "a burst was begun after the halt"
+        issue.cancel()
+        await bench.stop()
+        assert not memory.pending(), "a burst was not completed"
+    bench.adopt()
+    await bench.issue(transfers.store())
+    await bench.finish()
+
+
+async def _endless(bench: StoreBench, transfers: RandomTransfers):
+    while True:
+        await bench.issue(transfers.store(), expect=False)
+
+
+OPERANDS, SINGLES = dict(format=Format.OPERAND), dict(format=Format.FLOAT32)
+THROUGHPUT = {
+    "rows of 2048 bytes": (0.95, OPERANDS | dict(length=1024, count0=4, destination_stride0=2048, source_stride0=1024)),
+    "rows of 2048 bytes, float32": (0.95, SINGLES | dict(length=512, count0=4, destination_stride0=2048,
+                                                         source_stride0=512)),
+    "dense groups of 128 bytes, 6 off the beat, 3 elements off the word": (
+        0.9, OPERANDS | dict(dense=1, length=64, count0=32, destination_stride0=128, source_stride0=64, offset=6, source=3)),
+    "rows of 2048 bytes, 6 off the beat, 3 elements off the word": (
+        0.95, OPERANDS | dict(length=1024, count0=4, destination_stride0=2048, source_stride0=1024, offset=6, source=3)),
+    "runs of 32 bytes": (0.9, OPERANDS | dict(length=16, count0=128, destination_stride0=96, source_stride0=16)),
+    "runs of 2 bytes": (0.9, OPERANDS | dict(length=1, count0=512, destination_stride0=96, source_stride0=1)),
+}
+
+
+@cocotb.test(timeout_time=2, timeout_unit="ms")
+@cocotb.parametrize(what=list(THROUGHPUT))
+async def beats_per_cycle_at_30_cycles_latency(dut, what):
+    least, fields = THROUGHPUT[what]
+    bench = StoreBench(dut, 20)
+    bench.model.bases[0] = 0
+    await bench.start()
+    memory = LatentMemory(dut, bench.external, bus_bytes=bench.config.bus_bytes, latency=30)
+    cocotb.start_soon(memory.serve_writes())
+    for _ in range(2):
+        await bench.issue(Store(**({"base": 0, "offset": 0, "source": 0} | fields)))
+    await bench.finish()
+    dut._log.info(f"MEASURED store, {what}: {memory.beats_per_cycle():.3f} beats per cycle, "
+                  f"{bench.reads / memory.beats:.2f} reads per beat")
+    assert memory.beats_per_cycle() >= least, f"{memory.beats_per_cycle():.3f} beats per cycle"

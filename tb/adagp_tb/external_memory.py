@@ -55,6 +55,14 @@ class PagedMemory:
             assert not len(differ), f"{len(differ)} bytes differ, first at {number * PAGE + differ[0]:#010x}"
 
 
+    def assert_between(self, before: "PagedMemory", after: "PagedMemory"):
+        """Every byte is that of ``before`` or that of ``after``."""
+        for number in self.pages.keys() | after.pages.keys():
+            page = self.page(number)
+            wrong = np.flatnonzero((page != before.page(number)) & (page != after.page(number)))
+            assert not len(wrong), f"{len(wrong)} wrong bytes, first at {number * PAGE + wrong[0]:#010x}"
+
+
 class Channel:
     """The signals of one AXI channel: its payload stays while it is valid and not ready."""
 
@@ -119,10 +127,15 @@ class LatentMemory:
                  errors=frozenset(), seed: int = 1, prefix: str = "axi__"):
         self.memory, self.bus_bytes, self.latency, self.stall, self.errors = memory, bus_bytes, latency, stall, errors
         self.dut, self.prefix, self.random = dut, prefix, random.Random(seed)
+        self.unwritten: deque = deque()
         self.cycle = self.beats = self.first_beat = self.last_beat = 0
 
     def signal(self, name: str):
         return getattr(self.dut, self.prefix + name)
+
+    def pending(self) -> int:
+        """Writes that are not complete: bursts without all their data."""
+        return len(self.unwritten)
 
     def _beat_done(self):
         self.beats += 1
@@ -168,7 +181,7 @@ class LatentMemory:
         address = Channel(self.dut, self.prefix + "aw", ("addr", "len", "id"))
         write = Channel(self.dut, self.prefix + "w", ("data", "strb", "last"))
         response = Channel(self.dut, self.prefix + "b", ("resp",))
-        bursts: deque = deque()     # [next beat, beats left, error]
+        bursts = self.unwritten     # [next beat, beats left, error]
         beats: deque = deque()      # data that came before its address
         answers: deque = deque()    # (cycle, error)
         offered = False

@@ -51,8 +51,9 @@ class TransferModel:
         return [(first + (e * s0 + i0 if transposed else i0 * s0 + e) + i1 * s1 + i2 * s2) % len(self.memories[memory])
                 for i2, i1, i0, e in product(range(i.count2), range(i.count1), range(i.count0), range(i.length))]
 
-    def runs(self, i: Load | Store) -> list[tuple[int, int]]:
-        """First byte and bytes; raises the fault of the first run that is not allowed."""
+    def runs(self, i: Load | Store, until_fault: bool = False) -> list[tuple[int, int]]:
+        """First byte and bytes; the first run that is not allowed raises its fault, or with
+        ``until_fault`` ends the list."""
         name = "destination" if isinstance(i, Store) else "source"
         s0, s1, s2 = (getattr(i, f"{name}_stride{n}") for n in range(3))
         size, groups = Format(i.format).bytes, i.count0 if i.dense else 1
@@ -60,16 +61,18 @@ class TransferModel:
         for i2, i1, i0 in product(range(i.count2), range(i.count1), range(i.count0 // groups)):
             first = (self.bases[i.base] + i.offset + i0 * s0 + i1 * s1 + i2 * s2) % ADDRESS_SPACE
             last = first + i.length * size * groups - 1
-            if first % size:
-                raise MachineFault(FaultCause.MISALIGNED, first)
-            if first < self.window[0] or last > self.window[1]:
-                raise MachineFault(FaultCause.WINDOW, first)
+            cause = (FaultCause.MISALIGNED if first % size else
+                     FaultCause.WINDOW if first < self.window[0] or last > self.window[1] else None)
+            if cause and until_fault:
+                break
+            if cause:
+                raise MachineFault(cause, first)
             runs.append((first, last - first + 1))
         return runs
 
     def execute(self, i: Load | Fill | Store):
         if isinstance(i, Store):
-            return self._store(i)
+            return self._store(i, self.runs(i))
         addresses, memory = self.scratchpad_addresses(i), self.memories[i.memory]
         if isinstance(i, Fill):
             values = [i.value if i.memory == Memory.VECTOR else i.value >> 16] * len(addresses)
@@ -83,13 +86,17 @@ class TransferModel:
         for address, value in zip(addresses, values, strict=True):
             memory[address] = value
 
-    def _store(self, i: Store):
+    def store_until_fault(self, i: Store):
+        """The runs before the first that is not allowed."""
+        self._store(i, self.runs(i, until_fault=True))
+
+    def _store(self, i: Store, runs: list[tuple[int, int]]):
         values = [self.memories[Memory.VECTOR][address] for address in self.scratchpad_addresses(i)]
         if i.format == Format.OPERAND:
             data = np.array([rounded(value) for value in values], np.uint16).tobytes()
         else:
             data = np.array(values, np.uint32).tobytes()
-        for first, count in self.runs(i):
+        for first, count in runs:
             self.external[first:first + count], data = data[:count], data[count:]
 
 

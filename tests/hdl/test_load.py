@@ -10,12 +10,8 @@ SHAPES = {"bus64_lanes4": dict(rows=4, columns=4, bus_bits=64),
           "bus128_lanes8_16": dict(rows=3, columns=15, bus_bits=128)}
 
 
-def run(name: str, tests: str, **parameters):
-    shape = dict(SHAPES[name], stream_elements=4096, stationary_elements=2048, vector_words=256, vector_banks=4)
-    run_bench(LoadEngine(AcceleratorConfig(**shape)), "adagp_tb.cocotb_load", name=f"load_{name}",
-              parameters={"config": shape, "seed": 1, **parameters}, tests=tests, timeout=120)
-
-
 @pytest.mark.parametrize("name", SHAPES)
-def test_random_instructions(name):
-    run(name, "random_instructions", instructions=60)
+def test_engine(name):
+    shape = dict(SHAPES[name], stream_elements=4096, stationary_elements=2048, vector_words=256)
+    run_bench(LoadEngine(AcceleratorConfig(**shape)), "adagp_tb.cocotb_load", name=f"load_{name}",
+              parameters={"config": shape, "seed": 1, "instructions": 60}, timeout=120)
