@@ -1,0 +1,99 @@
+"""Array utilisation of single passes of one layer, from external memory to external memory."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from adagp.compiler import SGD, convolution, finish
+from adagp.compiler.convolution import column_tiles
+from adagp.compiler.emitter import Emitter
+from adagp.compiler.images import Images
+from adagp.compiler.network import Convolution
+from adagp.compiler.tensors import Layout
+from adagp.golden import GoldenMachine
+from adagp.spec.config import AcceleratorConfig
+from adagp.spec.isa import Format, Pass
+from adagp.spec.machine import Machine
+
+from .rtl_machine import RtlMachine
+
+PASSES = (Pass.FORWARD, Pass.INPUT_GRADIENT, Pass.WEIGHT_GRADIENT)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PassResult:
+    """``cycles`` from doorbell to the last write acknowledged, loading and storing included; the
+    weight gradient includes the bias gradient and the momentum update."""
+
+    config: AcceleratorConfig
+    which: Pass
+    cycles: int
+    macs: int
+    bytes_read: int
+    bytes_written: int
+
+    @property
+    def utilisation(self) -> float:
+        return self.macs / (self.cycles * self.config.rows * self.config.columns)
+
+
+def pass_program(config: AcceleratorConfig, layer: Convolution, batch: int, which: Pass) -> tuple[bytes, Layout]:
+    """A program that is one pass of ``layer``, and the tensors that it works on."""
+    layout, e = Layout(), Emitter(config)
+    in_height, in_width, channels = layer.image
+    height, width, outputs = layer.output
+    x = layout.place("x", (batch, in_height, in_width, channels), Format.OPERAND)
+    dx = layout.place("dx", x.shape, Format.OPERAND)
+    y = layout.place("y", (batch, height, width, outputs), Format.OPERAND)
+    weight = layout.place("weight", layer.weight_shape, Format.FLOAT32)
+    momentum = layout.place("momentum", layer.weight_shape, Format.FLOAT32)
+    bias = layout.place("bias", (outputs,), Format.FLOAT32)
+    bias_momentum = layout.place("bias.momentum", (outputs,), Format.FLOAT32)
+    e.scratch.begin(layer.name)
+    if which is Pass.FORWARD:
+        store = finish.StoreActivations(e, y.view(batch * height * width, outputs), layer.relu)
+        convolution.forward(e, layer, Images(tensor=x), weight, bias, column_tiles(outputs, config.columns), store)
+    elif which is Pass.INPUT_GRADIENT:
+        pixels = batch * in_height * in_width
+        store = finish.StoreGradient(e, dx.view(pixels, channels), x.view(pixels, channels),
+                                     min(e.scratch.bank_words, pixels))
+        convolution.input_gradient(e, layer, y, weight, store)
+    else:
+        rows = min(outputs, (e.scratch.bank_words - 8) // 4)
+        matrix, column = (outputs, weight.elements // outputs), (outputs, 1)
+        sgd = SGD(lr=0.01)
+        update = finish.MomentumUpdate(e, sgd, weight.view(*matrix), momentum.view(*matrix), rows)
+        update_bias = finish.MomentumUpdate(e, sgd, bias.view(*column), bias_momentum.view(*column), rows, slots=1)
+        convolution.weight_gradient(e, layer, Images(tensor=x), y, update, update_bias, most_rows=rows)
+    return e.builder.finish(), layout
+
+
+def measure(config: AcceleratorConfig, layer: Convolution, batch: int, which: Pass, **memory) -> PassResult:
+    """Runs the pass on the RTL with random data and checks every bit against the golden machine."""
+    program, layout = pass_program(config, layer, batch, which)
+    size = -(-(layout.size + len(program)) // 64) * 64
+    machines: list[Machine] = [RtlMachine(config, size, **memory), GoldenMachine(config, size)]
+    generator = torch.Generator().manual_seed(0)
+    values = {name: torch.randn(tensor.shape, generator=generator) for name, tensor in layout.tensors.items()}
+    for machine in machines:
+        for name, tensor in layout.tensors.items():
+            tensor.write(machine.memory, values[name])
+        machine.memory[layout.size:layout.size + len(program)] = np.frombuffer(program, np.uint8)
+        for register, value in (("PROGRAM[3].ADDRESS", layout.size), ("PROGRAM[3].SIZE", len(program)), ("MODE", 1),
+                                ("WINDOW_LAST", size - 1), ("BATCHES", 1)):
+            machine.write(register, value)
+        machine.run()
+    rtl, golden = machines
+    if not np.array_equal(rtl.memory, golden.memory):
+        raise AssertionError(f"{which.name} of {layer.name} differs from the golden machine")
+    result = PassResult(config=config, which=which, cycles=rtl.counter("CYCLES"),
+                        macs=rtl.counter(f"PASS_MACS[{which.value}]"), bytes_read=rtl.counter("BYTES_READ"),
+                        bytes_written=rtl.counter("BYTES_WRITTEN"))
+    rtl.close()
+    return result
+
+
+def reference_layer() -> Convolution:
+    """The 3×3 convolution 64→64 on 16×16 pixels by which utilisation is judged (batch 4)."""
+    return Convolution(name="3×3 64→64 @16²", image=(16, 16, 64), channels=64, kernel=(3, 3), padding=(1, 1))
