@@ -142,9 +142,9 @@ class LatentMemory:
         self.first_beat = self.first_beat or self.cycle
         self.last_beat = self.cycle
 
-    def beats_per_cycle(self) -> float:
-        """From the first to the last beat."""
-        return self.beats / (self.last_beat - self.first_beat + 1)
+    def beats_per_cycle(self, until: int | None = None) -> float:
+        """From the first to the last beat, or to cycle ``until``."""
+        return self.beats / ((until or self.last_beat) - self.first_beat + 1)
 
     def rests(self) -> bool:
         return self.random.random() < self.stall
