@@ -1,0 +1,289 @@
+"""Bench of the register file: AXI4-Lite with stalls on every channel, against the register map."""
+
+import random
+from itertools import product
+
+import cocotb
+from cocotb.triggers import ClockCycles, FallingEdge, RisingEdge
+from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiResp
+
+from adagp.spec.registers import REGISTERS, field, offset
+from adagp_hdl.control.registers import COUNTERS, port
+from adagp_tb.cocotb_runner import bench_parameters
+from adagp_tb.stimulus import start_clock
+
+STORED = [register for register in REGISTERS.values() if register.fields[0].software == "rw" and not register.fields[0].woclr]
+PENDING = offset("INTERRUPT_PENDING")
+
+
+def mask(register) -> int:
+    return sum(part.mask for part in register.fields)
+
+
+class Host:
+    """The bus master, and a memory that says what the stored registers hold."""
+
+    def __init__(self, dut, stall=0.0, seed=0):
+        self.dut, self.random = dut, random.Random(bench_parameters()["seed"] * 100 + seed)
+        self.stored = {register.path: sum(part.reset << part.lsb for part in register.fields) for register in STORED}
+        self.counters = [self.random.getrandbits(64) for _ in COUNTERS]
+        for name in ("counter_valid", "interrupt_pending_set", "interrupt_pending_clear",
+                     *(f"{port(register.path)}_update" for register in STORED if register.fields[0].hardware == "rw")):
+            getattr(dut, name).value = 0
+        start_clock(dut)
+        dut.rst.value = 1
+        self.master = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "bus_"), dut.clk, dut.rst)
+        if stall:
+            for channel in (self.master.write_if.aw_channel, self.master.write_if.w_channel,
+                            self.master.write_if.b_channel, self.master.read_if.ar_channel,
+                            self.master.read_if.r_channel):
+                channel.set_pause_generator(self._pauses(stall))
+        cocotb.start_soon(self._serve_counters())
+
+    def _pauses(self, stall):
+        while True:
+            yield self.random.random() < stall
+
+    async def reset(self):
+        await ClockCycles(self.dut.clk, 3)
+        self.dut.rst.value = 0
+        await ClockCycles(self.dut.clk, 2)
+        return self
+
+    async def _serve_counters(self):
+        """A counter answers after a few cycles; ``self.counters`` may change at any time."""
+        dut = self.dut
+        while True:
+            await FallingEdge(dut.clk)
+            dut.counter_valid.value = 0
+            if dut.counter_read.value == 1 and self.random.random() < 0.4:
+                dut.counter_value.value = self.counters[int(dut.counter_index.value)]
+                dut.counter_valid.value = 1
+
+    async def write(self, address, data):
+        response = await self.master.write(address, data)
+        assert response.resp == AxiResp.OKAY
+
+    async def write_register(self, path, value):
+        await self.write(offset(path), value.to_bytes(4, "little"))
+
+    async def read(self, address):
+        response = await self.master.read(address, 4)
+        assert response.resp == AxiResp.OKAY
+        return int.from_bytes(response.data, "little")
+
+    def note(self, address, data):
+        """Books bytes that software has written."""
+        for register in STORED:
+            for i, byte in enumerate(data):
+                shift = 8 * (address + i - register.offset)
+                if 0 <= shift < 32:
+                    value = self.stored[register.path] & ~(0xFF << shift) | byte << shift
+                    self.stored[register.path] = value & mask(register)
+
+    def check_ports(self):
+        for register in STORED:
+            assert int(getattr(self.dut, port(register.path)).value) == self.stored[register.path], register.path
+
+
+@cocotb.test()
+async def reset_values_and_inputs_are_read(dut):
+    host = await Host(dut).reset()
+    values = {}
+    for register in REGISTERS.values():
+        if register.fields[0].software == "r" and register.fields[0].hardware == "w" and "." not in register.path:
+            values[register.path] = host.random.getrandbits(32) & mask(register)
+            getattr(dut, port(register.path)).value = values[register.path]
+    await RisingEdge(dut.clk)
+    for path, value in (values | host.stored | {"ID": 0x0ADA6B00, "INTERRUPT_PENDING": 0, "CONTROL": 0}).items():
+        assert await host.read(offset(path)) == value, path
+    host.check_ports()
+    assert len(values) >= 5
+
+
+@cocotb.test()
+async def unmapped_addresses_read_zero_and_answer(dut):
+    host = await Host(dut).reset()
+    mapped = {register.offset for register in REGISTERS.values()}
+    unmapped = [address for address in range(0, 4096, 4) if address not in mapped]
+    for address in host.random.sample(unmapped, 60) + [0x1D0, 0x1FC, 0x300, 0x04C]:
+        await host.write(address, b"\xff\xff\xff\xff")
+        assert await host.read(address) == 0
+    host.check_ports()
+
+
+@cocotb.test()
+@cocotb.parametrize(stall=[0.0, 0.3, 0.8])
+async def random_accesses_with_byte_strobes(dut, stall):
+    host = await Host(dut, stall, seed=int(stall * 10)).reset()
+    read_only = [register.offset for register in REGISTERS.values() if register.fields[0].software == "r"]
+    for _ in range(250):
+        if host.random.random() < 0.6:
+            register = host.random.choice(STORED)
+            first = host.random.randrange(4)
+            data = host.random.randbytes(host.random.randint(1, 4 - first))
+            await host.write(register.offset + first, data)
+            host.note(register.offset + first, data)
+            assert await host.read(register.offset) == host.stored[register.path]
+        elif host.random.random() < 0.2:
+            await host.write(host.random.choice(read_only), host.random.randbytes(4))
+        else:
+            register = host.random.choice(STORED)
+            assert await host.read(register.offset) == host.stored[register.path]
+    host.check_ports()
+
+
+@cocotb.test()
+async def reads_and_writes_go_on_together(dut):
+    host = await Host(dut, 0.4, seed=40).reset()
+
+    async def write():
+        for _ in range(100):
+            data = host.random.randbytes(4)
+            await host.write(offset("STRIDE[3]"), data)
+            host.note(offset("STRIDE[3]"), data)
+
+    writer = cocotb.start_soon(write())
+    for _ in range(100):
+        assert await host.read(offset("ID")) == 0x0ADA6B00
+    await writer
+    host.check_ports()
+
+
+@cocotb.test()
+async def address_and_data_in_any_order(dut):
+    """Without a master: the channels of one write apart by 0 to 5 cycles, either first."""
+    host = await Host(dut).reset()
+    for gap, address_first in product(range(6), (0, 1)):
+        value = host.random.randbytes(4)
+        dut.bus__awaddr.value, dut.bus__wdata.value = offset("BATCHES"), int.from_bytes(value, "little")
+        dut.bus__wstrb.value, dut.bus__bready.value = 15, 1
+        await FallingEdge(dut.clk)
+        signals = [dut.bus__awvalid, dut.bus__wvalid]
+        for i, valid in enumerate(signals if address_first else reversed(signals)):
+            if i:
+                for _ in range(gap):
+                    assert dut.bus__bvalid.value == 0
+                    await FallingEdge(dut.clk)
+            valid.value = 1
+            if gap or i:
+                await FallingEdge(dut.clk)
+                for each in signals:
+                    each.value = 0
+        for _ in range(6):
+            if dut.bus__bvalid.value == 1:
+                break
+            await FallingEdge(dut.clk)
+        else:
+            raise AssertionError("no response")
+        await FallingEdge(dut.clk)
+        host.note(offset("BATCHES"), value)
+        host.check_ports()
+
+
+@cocotb.test()
+async def no_ready_waits_for_a_valid(dut):
+    """An idle subordinate is ready, and stays so whatever the valid of another channel says."""
+    await Host(dut).reset()
+    dut.bus__bready.value = dut.bus__rready.value = 0
+    for valid in (dut.bus__awvalid, dut.bus__wvalid, dut.bus__arvalid):
+        await FallingEdge(dut.clk)
+        before = [int(getattr(dut, f"bus__{name}ready").value) for name in ("aw", "w", "ar")]
+        assert before == [1, 1, 1]
+        valid.value = 1
+        await cocotb.triggers.ReadOnly()
+        assert [int(getattr(dut, f"bus__{name}ready").value) for name in ("aw", "w", "ar")] == before
+        await RisingEdge(dut.clk)
+        valid.value = 0
+        dut.rst.value = 1
+        await ClockCycles(dut.clk, 2)
+        dut.rst.value = 0
+
+
+@cocotb.test()
+async def control_bits_last_one_cycle(dut):
+    host = await Host(dut).reset()
+    for bits in range(8):
+        cycles = [0, 0, 0]
+
+        async def watch(cycles=cycles):
+            while True:
+                await FallingEdge(dut.clk)
+                for i in range(3):
+                    cycles[i] += int(dut.control.value) >> i & 1
+
+        watcher = cocotb.start_soon(watch())
+        await host.write_register("CONTROL", 0xFFFFFFF8 | bits)
+        await ClockCycles(dut.clk, 6)
+        watcher.cancel()
+        assert cycles == [bits >> i & 1 for i in range(3)]
+    assert [field("CONTROL", name).lsb for name in ("start", "reset", "clear_counters")] == [0, 1, 2]
+
+
+@cocotb.test()
+async def pending_bits_are_set_by_hardware_and_cleared_by_ones(dut):
+    host = await Host(dut).reset()
+
+    async def pulse(signal, value):
+        await FallingEdge(dut.clk)
+        signal.value = value
+        await FallingEdge(dut.clk)
+        signal.value = 0
+
+    await pulse(dut.interrupt_pending_set, 3)
+    assert await host.read(PENDING) == 3
+    await host.write_register("INTERRUPT_PENDING", 0)
+    assert await host.read(PENDING) == 3
+    await host.write_register("INTERRUPT_PENDING", 2)
+    assert await host.read(PENDING) == 1 == dut.interrupt_pending.value
+    await pulse(dut.interrupt_pending_set, 2)
+    await pulse(dut.interrupt_pending_clear, 1)
+    assert await host.read(PENDING) == 0
+    dut.interrupt_pending_set.value = 1
+    await host.write_register("INTERRUPT_PENDING", 3)
+    assert await host.read(PENDING) == 1  # a set wins
+    dut.interrupt_pending_set.value = 0
+
+
+@cocotb.test()
+async def hardware_and_software_share_batch_and_bases(dut):
+    host = await Host(dut).reset()
+    for path in ("BATCH", "BASE[0]", "BASE[7]"):
+        name, value = port(path), host.random.getrandbits(32)
+        await FallingEdge(dut.clk)
+        getattr(dut, f"{name}_next").value = value
+        getattr(dut, f"{name}_update").value = 1
+        await FallingEdge(dut.clk)
+        getattr(dut, f"{name}_update").value = 0
+        host.stored[path] = value
+        assert await host.read(offset(path)) == value
+        host.check_ports()
+        strobes = []
+
+        async def watch(name=name, strobes=strobes):
+            while True:
+                await FallingEdge(dut.clk)
+                strobes.append(int(getattr(dut, f"{name}_written").value))
+
+        watcher = cocotb.start_soon(watch())
+        await host.write_register(path, 77)
+        await ClockCycles(dut.clk, 3)
+        watcher.cancel()
+        assert sum(strobes) == 1 and dut.batch_written.value == 0
+        host.stored[path] = 77
+        host.check_ports()
+
+
+@cocotb.test()
+@cocotb.parametrize(stall=[0.0, 0.5])
+async def low_half_freezes_the_high_half(dut, stall):
+    host = await Host(dut, stall, seed=70).reset()
+    for index, path in enumerate(COUNTERS):
+        value = host.counters[index]
+        assert await host.read(offset(f"{path}.LO")) == value & 0xFFFFFFFF
+        host.counters = [host.random.getrandbits(64) for _ in COUNTERS]
+        other = (index + 1) % len(COUNTERS)  # reading another counter's high half freezes nothing
+        assert await host.read(offset(f"{COUNTERS[other]}.HI")) == host.counters[other] >> 32
+        assert await host.read(offset(f"{path}.HI")) == value >> 32
+        assert await host.read(offset(f"{path}.HI")) == value >> 32
+        assert await host.read(offset(f"{path}.LO")) == host.counters[index] & 0xFFFFFFFF
