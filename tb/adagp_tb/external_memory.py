@@ -119,8 +119,9 @@ class BusMonitor:
 
 class LatentMemory:
     """An AXI4 subordinate in which every burst answers ``latency`` cycles after it was requested
-    and then moves a beat per cycle, many bursts in flight. Beats of ``errors`` (their addresses
-    divided by the beat) answer SLVERR. ``stall`` is the share of cycles in which a channel rests.
+    and then moves a beat per cycle, many bursts in flight. Beats of different read identifiers come
+    in any order. Beats of ``errors`` (their addresses divided by the beat) answer SLVERR. ``stall``
+    is the share of cycles in which a channel rests.
     """
 
     def __init__(self, dut, memory: PagedMemory, *, bus_bytes: int, latency: int = 30, stall: float = 0,
@@ -152,7 +153,7 @@ class LatentMemory:
     async def serve_reads(self):
         address, read = Channel(self.dut, self.prefix + "ar", ("addr", "len", "id")), Channel(
             self.dut, self.prefix + "r", ("data",))
-        queue: deque = deque()  # (cycle, beat number, last, id)
+        queues = deque(), deque()  # by identifier: (cycle, beat number, last, id)
         offered = False
         address.ready.value = 0
         read.valid.value = 0
@@ -161,13 +162,14 @@ class LatentMemory:
             self.cycle += 1
             if burst := address.sample():
                 first = burst["addr"] // self.bus_bytes
-                queue.extend((self.cycle + self.latency, first + i, i == burst["len"], burst["id"])
+                queues[burst["id"]].extend((self.cycle + self.latency, first + i, i == burst["len"], burst["id"])
                              for i in range(burst["len"] + 1))
             if read.sample():
                 self._beat_done()
                 offered = False
-            if not offered and queue and queue[0][0] <= self.cycle and not self.rests():
-                _, beat, last, tag = queue.popleft()
+            due = [queue for queue in queues if queue and queue[0][0] <= self.cycle]
+            if not offered and due and not self.rests():
+                _, beat, last, tag = self.random.choice(due).popleft()
                 data = self.memory[beat * self.bus_bytes:(beat + 1) * self.bus_bytes]
                 read.fields["data"].value = int.from_bytes(data, "little")
                 self.signal("rlast").value = last
