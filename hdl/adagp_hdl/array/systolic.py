@@ -41,31 +41,57 @@ class SystolicArray(wiring.Component):
         m = Module()
         rows, columns = self._rows, self._columns
         elements = [[ProcessingElement() for _ in range(columns)] for _ in range(rows)]
+        for c, first in enumerate(elements[0]):
+            self._enter(m, first.weight, decoded(delayed(m, self.weights[c], c, f"weight_column{c}")), f"weight{c}")
+            self._enter(m, first.partial_sum, 0, f"zero{c}")
         for r, row in enumerate(elements):
+            m.submodules[f"feed{r}"] = feed = RowFeed(r * ROW_LATENCY)
+            m.d.comb += [
+                feed.load.eq(self.load[r]), feed.swap.eq(self.swap), feed.operand.eq(self.operands[r]),
+                row[0].load.eq(feed.load_right), row[0].swap.eq(feed.swap_right),
+                row[0].operand.eq(feed.operand_right)]
             for c, element in enumerate(row):
                 m.submodules[f"element{r}_{c}"] = element
-                if r:
-                    above = elements[r - 1][c]
-                    m.d.comb += [element.weight.eq(above.weight_below),
-                                 element.partial_sum.eq(above.partial_sum_below)]
-                if c:
-                    left = row[c - 1]
-                    m.d.comb += [element.load.eq(left.load_right), element.swap.eq(left.swap_right),
-                                 element.operand.eq(left.operand_right)]
-        for r, row in enumerate(elements):
-            entering = delayed(m, Cat(self.operands[r], self.load[r], self.swap), r * ROW_LATENCY, f"row{r}")
-            self._edge(m, row[0].operand, entering[:16], f"operand{r}")
-            control = Signal(2, name=f"control{r}_edge")
-            m.d.sync += control.eq(entering[16:])
-            m.d.comb += Cat(row[0].load, row[0].swap).eq(control)
-        for c in range(columns):
-            self._edge(m, elements[0][c].weight, delayed(m, self.weights[c], c, f"weight_column{c}"), f"weight{c}")
-            m.d.comb += self.sums[c].eq(
-                delayed(m, elements[-1][c].partial_sum_below, columns - 1 - c, f"sum_column{c}"))
+                self._pass(m, elements[r + 1][c] if r + 1 < rows else None, f"{r}_{c}",
+                           weight=element.weight_below, partial_sum=element.partial_sum_below)
+                self._pass(m, row[c + 1] if c + 1 < columns else None, f"{r}_{c}",
+                           load=element.load_right, swap=element.swap_right, operand=element.operand_right)
+        for c, last in enumerate(elements[-1]):
+            m.d.comb += self.sums[c].eq(delayed(m, last.partial_sum_below, columns - 1 - c, f"sum_column{c}"))
         return m
 
     @staticmethod
-    def _edge(m, port, encoded, name):
-        register = Signal(DecodedOperand, name=f"{name}_edge", reset_less=True)
-        m.d.sync += register.eq(decoded(encoded))
+    def _pass(m, neighbour, place, **ports):
+        """Connects outputs of an element to its neighbour; at the edge to nothing, but with the same
+        ports as everywhere else, so that all elements are one module."""
+        for name, value in ports.items():
+            target = Signal(value.shape(), name=f"{name}_after_{place}") if neighbour is None else getattr(neighbour, name)
+            m.d.comb += target.eq(value)
+
+    @staticmethod
+    def _enter(m, port, value, name):
+        register = Signal(port.shape(), name=f"{name}_edge", reset_less=True)
+        m.d.sync += register.eq(value)
         m.d.comb += port.eq(register)
+
+
+class RowFeed(wiring.Component):
+    """What enters a row at the left, ``delay`` cycles late, decoded and registered."""
+
+    load: In(1)
+    swap: In(1)
+    operand: In(16)
+    load_right: Out(1)
+    swap_right: Out(1)
+    operand_right: Out(DecodedOperand)
+
+    def __init__(self, delay: int):
+        self._delay = delay
+        super().__init__()
+
+    def elaborate(self, platform):
+        m = Module()
+        entering = delayed(m, Cat(self.operand, self.load, self.swap), self._delay, "entering")
+        m.d.sync += [self.load_right.eq(entering[16]), self.swap_right.eq(entering[17]),
+                     self.operand_right.eq(decoded(entering[:16]))]
+        return m
