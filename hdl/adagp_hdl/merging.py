@@ -38,6 +38,9 @@ def merge_equal_modules(design: str) -> str:
     kind_of: dict[str, _Kind] = {}   # by path
 
     def visit(path: str) -> _Kind:
+        if path in kind_of:
+            return kind_of[path]
+
         def instance(cell: re.Match) -> str:
             child, name, connections = cell.groups()
             renamed = _CONNECTED_PORT.sub(lambda port: ports[child].get(port[0], port[0]), connections)

@@ -15,6 +15,7 @@ from amaranth.lib.wiring import Component
 from adagp.spec.config import AcceleratorConfig
 
 from .merging import merge_equal_modules
+from .once import Catalogue
 from .top import Accelerator
 
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
@@ -86,10 +87,10 @@ def convert(component: Component, *, name: str) -> str:
 
 
 def _to_rtlil(component: Component, name: str) -> str:
-    collects = gc.isenabled()
+    collects, catalogue = gc.isenabled(), Catalogue(name)
     gc.disable()  # millions of objects that all stay: looking for garbage takes half the time
     try:
-        return rtlil.convert(component, name=name, emit_src=False)
+        return rtlil.convert(component, name=name, platform=catalogue, emit_src=False) + catalogue.text
     finally:
         if collects:
             gc.enable()
