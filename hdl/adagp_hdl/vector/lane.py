@@ -8,6 +8,7 @@ from adagp.spec.isa import Addend, Function, Multiplier
 
 from ..arithmetic.adder import FloatAdder
 from ..arithmetic.multiplier import FloatMultiplier
+from ..once import emitted_once
 from .special import ESTIMATE_CONSTANTS, SpecialFunctions
 
 ONE = 0x3F800000
@@ -47,6 +48,7 @@ def decode_control(instruction) -> dict:
     }
 
 
+@emitted_once
 class VectorLane(wiring.Component):
     """``o = f(a, b)`` for one function of :class:`adagp.spec.isa.Vector` per cycle.
 
