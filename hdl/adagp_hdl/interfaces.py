@@ -91,7 +91,8 @@ class OperandRead(wiring.Signature):
 
 class VectorRead(wiring.Signature):
     """Read of one word of the vector memory. Granted when ``valid`` and ``ready``; ``data`` is valid
-    ``VectorMemory.LATENCY`` cycles after the grant, for one cycle. The array's port is always ready."""
+    ``VectorMemory.LATENCY`` cycles after the grant, until that of the next grant. The array's port is
+    always ready."""
 
     def __init__(self, lanes: int, word_bits: int = 16):
         super().__init__({

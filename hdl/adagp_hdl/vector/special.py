@@ -54,7 +54,7 @@ class SpecialFunctions(wiring.Component):
                     greater = Mux(a.sign ^ y.sign, y.sign, difference[31] ^ a.sign)
                     takes_a = greater ^ (self.function == Function.MINIMUM)
                     m.d.comb += [
-                        sign.eq(Mux(takes_a, a.sign, y.sign)), a_exponent.eq(takes_a & ~a.zero),
+                        sign.eq(Mux(takes_a, a.sign, y.sign)), a_exponent.eq(takes_a),
                         a_fraction.eq(takes_a & ~a.zero), whole_y.eq(~takes_a & ~y.zero)]
                 with m.Case(Function.GATE):
                     positive = ~(a.sign | a.zero | a.nan)
@@ -77,7 +77,7 @@ class SpecialFunctions(wiring.Component):
                         sign.eq(below), infinite.eq(a.zero | a.special),
                         upper.eq(Mux(a.zero, 0, self._normalised(m, size)))]
                 with m.Case(Function.SIGNIFICAND):
-                    m.d.comb += [one.eq(1), a_fraction.eq(~a.zero & ~a.special)]
+                    m.d.comb += [one.eq(1), a_fraction.eq(~a.zero)]
         with m.If(self.en):
             m.d.sync += self.o.eq(Cat(
                 Cat(a.fraction & a_fraction.replicate(23), a.exponent & a_exponent.replicate(8))

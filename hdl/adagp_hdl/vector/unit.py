@@ -45,7 +45,7 @@ class VectorUnit(wiring.Component):
         issued, computed, written = Signal(pointer), Signal(pointer), Signal(pointer)
         waiting = Signal()
         m.d.comb += waiting.eq(issued != written)
-        full = Cat(issued[:-1] == written[:-1], waiting).all()
+        full = waiting & (issued[:-1] == written[:-1])
         step, target, last, control, active = self._issue(m, waiting, full)
         valid, results = self._compute(m, step, control, waiting)
         m.d.sync += [issued.eq(issued + step), computed.eq(computed + valid)]
