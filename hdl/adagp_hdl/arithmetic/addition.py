@@ -23,8 +23,9 @@ class SumPipeline(wiring.Component):
 
     One sum per cycle, ``LATENCY`` cycles, all frozen while ``en`` is low. ``special`` makes the
     result an infinity with the sign of the term of the larger exponent, or with ``nan`` also set
-    the canonical NaN. With ``slack`` 1 the significand of ``b`` may lack its integer bit (be in
-    [0.5, 2)), with exponents up to the all-ones one; ``b.zero`` wins over its exponent.
+    the canonical NaN. ``zero`` wins over an exponent, that of ``b`` over that of ``a``. With ``slack`` 1
+    the significand of ``b`` may lack its integer bit (be in [0.5, 2)), and its exponent may be the
+    all-ones one.
     """
 
     LATENCY = 5
@@ -70,7 +71,7 @@ class SumPipeline(wiring.Component):
         amount = Signal(bits)
         m.d.comb += [
             difference.eq(a.exponent - b.exponent),
-            first.eq(~difference[bits] | b.zero),
+            first.eq(b.zero | ~difference[bits] & ~a.zero),
             amount.eq(difference[:bits] ^ (~first).replicate(bits)),
         ]
         placed = Mux(first, Cat(0, b.significand), Cat(a.significand, 0))
@@ -87,17 +88,17 @@ class SumPipeline(wiring.Component):
         width = len(s["large"]) + self._guard
         levels = (width - 1).bit_length() - 1
         small = Cat(Const(0, width - len(s["small"])), s["small"])
-        amount = Cat(0, s["amount"][:levels])
         far = s["amount"][levels:].any()
-        kept = Signal(width)
-        lost = Signal(width)
-        m.d.comb += [
-            kept.eq(small >> amount),
-            lost.eq(small & ~(((1 << width) - 1) << amount)),
-        ]
+        kept, lost = small, 0
+        for level in range(0, levels, 2):  # two bits of the amount at once fill a LUT6
+            units = s["amount"][level:min(level + 2, levels)]
+            unit = 2 << level
+            for i in range((1 << len(units)) - 1):
+                lost = lost | (units > i) & kept[unit * i:unit * (i + 1)].any()
+            kept = (kept >> (units << level + 1))[:width]
         return self._stage(
             m, "aligned", **{k: s[k] for k in ("sign", "opposite", "exponent", "special", "nan", "large")},
-            small=Cat(Mux(far, s["small_present"], lost.any()), Mux(far, 0, kept)))
+            small=Cat(Mux(far, s["small_present"], lost), Mux(far, 0, kept)))
 
     def _add(self, m, s):
         """Stage 3: the sum or difference; the latter is negative only if it is exact."""

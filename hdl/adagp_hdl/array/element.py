@@ -8,12 +8,14 @@ from adagp.spec.formats import FLOAT32
 
 from ..arithmetic.addition import SumPipeline
 from ..arithmetic.unpacking import Unpacked
+from ..once import emitted_once
 from .operand import DecodedOperand
 
 ROW_LATENCY = SumPipeline.LATENCY
 """Cycles that a partial sum and a passing weight take from one row to the next."""
 
 
+@emitted_once
 class ProcessingElement(wiring.Component):
     """Adds the exact product of an operand and the active weight to the partial sum from above.
 
@@ -95,12 +97,12 @@ class ProcessingElement(wiring.Component):
             infinite.eq(product["special"] | exponent.all() & top & ~product["zero"]),
             total.en.eq(1),
             total.a.sign.eq(partial.sign),
-            total.a.zero.eq(partial.zero),
+            total.a.zero.eq(partial.zero | infinite),  # its sign is that of the result
             total.a.exponent.eq(partial.exponent),
             total.a.significand.eq(Cat(partial.fraction, 1)),
             total.b.sign.eq(product["sign"]),
             total.b.zero.eq(zero & ~infinite),
-            total.b.exponent.eq(exponent | infinite.replicate(8)),
+            total.b.exponent.eq(exponent),
             total.b.significand.eq(Cat(Const(0, 8), product["significand"])),
             total.special.eq(partial.special | infinite),
             total.nan.eq(product["nan"] | partial.special & (
