@@ -222,15 +222,16 @@ def weight_gradient(e: Emitter, layer: Convolution, x: Images, dy: Tensor, consu
     turn = 0
     for output in range(0, outputs, some_outputs):
         part = min(some_outputs, outputs - output)
-        for stage in range(0, len(works), per_stage):
+        for stage in _evenly(works, per_stage):
             word = accumulators[turn]
             turn ^= 1
             for tile in tiles:
                 view, (first, some, row, rows) = window(*tile), tile
-                pixels = inputs.get(tile, lambda address: load_window(e, x, view, Memory.STATIONARY, address))
+                if stage != [None]:
+                    pixels = inputs.get(tile, lambda address: load_window(e, x, view, Memory.STATIONARY, address))
                 stream = gradients.get((output, tile), lambda address: _load_pixels_transposed(
                     e, dy, (first * height + row) * width, some * rows * width, output, part, address))
-                for index, work in enumerate(works[stage:stage + per_stage]):
+                for index, work in enumerate(stage):
                     fields = dict(tag=tag, accumulate=int(tile != tiles[0]), accumulator=word + index * part,
                                   stream=stream, stream_count0=part, stream_stride0=config.rows,
                                   chunk_stride=part * config.rows,
@@ -243,10 +244,17 @@ def weight_gradient(e: Emitter, layer: Convolution, x: Images, dy: Tensor, consu
                                 row_stride2=view.image_pitch(channels))
                     else:
                         e.array(**fields, columns=1, stationary=ones)
-            for index, work in enumerate(works[stage:stage + per_stage]):
+            for index, work in enumerate(stage):
                 tile = Tile(word=word + index * part, row=output, loops=((part, 1),),
                             column=work[0] * run + work[1] if work else 0, columns=work[2] if work else 1)
                 (consume if work else consume_bias)(tile, None)
+
+
+def _evenly(works: list, most: int) -> list[list]:
+    """Cuts ``works`` into parts of nearly equal length, none longer than ``most``."""
+    parts = -(-len(works) // most)
+    bounds = [len(works) * part // parts for part in range(parts + 1)]
+    return [works[start:end] for start, end in zip(bounds, bounds[1:])]
 
 
 def _load_pixels_transposed(e: Emitter, dy: Tensor, pixel: int, pixels: int, output: int, outputs: int,
