@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 _MODULE = re.compile(r"^module (\S+)\n(.*?)^end\n", re.MULTILINE | re.DOTALL)
 _INSTANCE = re.compile(r"^  cell (\\\S+) (\S+)\n(.*?)^  end\n", re.MULTILINE | re.DOTALL)
 _CONNECTED_PORT = re.compile(r"(?<=^    connect )\S+", re.MULTILINE)
-_NUMBERED_PORT = re.compile(r"^  wire width \d+ \w+ \d+  ?(\\port\$\d+\$\d+)$", re.MULTILINE)
+_PORT = re.compile(r"((?:^  attribute [^\n]*\n)*^  wire width \d+ (?:in|out)put )\d+ +(\\\S+)\n", re.MULTILINE)
+_NUMBERED_PORT = re.compile(r"\\port\$\d+\$\d+\Z")
 _NAME = re.compile(r"\\[^\s\[\]]+")
 
 
@@ -26,14 +27,13 @@ def merge_equal_modules(design: str) -> str:
     """RTLIL in which each module of ``design`` is there once, the top first.
 
     Two modules are equal if their text is, with equal modules instantiated at the same places; the
-    numbers that Amaranth puts into the names of ports do not matter. A module is called
+    order of ports and the numbers that Amaranth puts into the names of some do not matter. A module is called
     ``<top>_<instance>``, without an index at its end if several are equal, or after its whole path
     where that is not distinct.
     """
     modules = dict(_MODULE.findall(design))
     top = next(iter(modules))
-    ports = {path: {name: f"\\port${i}" for i, name in enumerate(_NUMBERED_PORT.findall(body))}
-             for path, body in modules.items()}
+    ports = {path: _port_names(body) for path, body in modules.items()}
     kinds: dict[str, _Kind] = {}     # by text
     kind_of: dict[str, _Kind] = {}   # by path
 
@@ -44,9 +44,11 @@ def merge_equal_modules(design: str) -> str:
         def instance(cell: re.Match) -> str:
             child, name, connections = cell.groups()
             renamed = _CONNECTED_PORT.sub(lambda port: ports[child].get(port[0], port[0]), connections)
-            return f"  cell \\{visit(child).number} {name}\n{renamed}  end\n"
+            ordered = "".join(sorted(renamed.splitlines(keepends=True)))
+            return f"  cell \\{visit(child).number} {name}\n{ordered}  end\n"
 
         text = _NAME.sub(lambda name: ports[path].get(name[0], name[0]), _INSTANCE.sub(instance, modules[path]))
+        text = _with_ordered_ports(text)
         kind = kinds.setdefault(text, _Kind(len(kinds)))
         kind.paths.append(path)
         kind_of[path] = kind
@@ -59,6 +61,18 @@ def merge_equal_modules(design: str) -> str:
         body = _INSTANCE.sub(lambda cell: f"  cell {names[int(cell[1][1:])]} {cell[2]}\n{cell[3]}  end\n", text)
         merged[names[kind.number]] = f"module {names[kind.number]}\n{body}end\n"
     return "attribute \\top 1\n" + "\n".join(merged.values())
+
+
+def _port_names(body: str) -> dict[str, str]:
+    """New names of the ports whose names are only numbers."""
+    numbered = [name for _, name in _PORT.findall(body) if _NUMBERED_PORT.match(name)]
+    return {name: f"\\port${i}" for i, name in enumerate(numbered)}
+
+
+def _with_ordered_ports(body: str) -> str:
+    """The same module with its ports first, by name."""
+    ports = sorted(_PORT.findall(body), key=lambda port: port[1])
+    return "".join(f"{start}{i} {name}\n" for i, (start, name) in enumerate(ports)) + _PORT.sub("", body)
 
 
 def _names(members: dict[int, list[str]]) -> dict[int, str]:
