@@ -10,7 +10,7 @@ from cocotb.triggers import ClockCycles, RisingEdge
 from cocotbext.axi import AxiRamRead, AxiReadBus
 
 from adagp.spec.config import AcceleratorConfig
-from adagp.spec.isa import Engine, FaultCause, Format, Load, Memory, encode
+from adagp.spec.isa import Engine, FaultCause, Fill, Format, Load, Memory, encode
 from adagp.spec.machine import MachineFault
 from adagp_hdl.interfaces import instruction_bits
 from adagp_tb.cocotb_runner import bench_parameters
@@ -151,6 +151,33 @@ async def random_instructions(dut, case):
         await bench.issue(transfers.load())
         if bench.random.random() < 0.2:
             await ClockCycles(dut.clk, bench.random.randrange(60))
+    await bench.finish()
+
+
+@cocotb.test(timeout_time=2, timeout_unit="ms")
+@cocotb.parametrize(backpressure=[0, 0.6])
+async def later_instructions_win(dut, backpressure):
+    """Three fills and loads of all kinds onto the same elements, as close together as they can be."""
+    bench = LoadBench(dut, 5, backpressure)
+    bench.model.bases[0] = 0
+    await bench.start()
+    cocotb.start_soon(LatentMemory(dut, bench.external, bus_bytes=bench.config.bus_bytes, latency=3).serve_reads())
+    choose, lanes = bench.random.choice, bench.config.stream_lanes
+    for n in range(360):
+        end, memory = (n // 3 + 1) * 3 * lanes, choose([Memory.STREAM] * 4 + [Memory.VECTOR])
+        length = choose([1, lanes, lanes + 1, 3 * lanes])
+        where = dict(memory=memory, destination=end - length, length=length)
+        source = dict(format=choose(list(Format)), base=0, offset=bench.random.randrange(1 << 12) * 4)
+        kind = choose(["fill", "fill", "load", "transposed", "transposed"])
+        if kind == "fill":
+            instruction = Fill(value=bench.random.randrange(1 << 32), **where)
+        elif kind == "load" or memory == Memory.VECTOR:
+            instruction = Load(**where, **source)
+        else:
+            rows = choose([1, 1, 2, lanes])
+            instruction = Load(**(where | dict(destination=end - rows, length=1)), **source, transpose=1,
+                               count0=rows, source_stride0=4)
+        await bench.issue(instruction)
     await bench.finish()
 
 
