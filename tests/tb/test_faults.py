@@ -18,6 +18,7 @@ from hosting import PROGRAM, install, instruction_address
 CONFIG = preset("tiny")
 BYTES = 1 << 16
 SOURCE, TARGET = 0x1000, 0x2000
+END = 0x8000  # beyond the program
 LOAD, ARRAY, VECTOR, STORE, PREDICTOR = (frozenset({engine}) for engine in (
     Engine.LOAD, Engine.ARRAY, Engine.VECTOR, Engine.STORE, Engine.PREDICTOR))
 
@@ -97,12 +98,13 @@ FAULTS = {name: faulty(FaultCause.ILLEGAL_INSTRUCTION, instruction_address(1), f
     "write error": faulty(FaultCause.WRITE_ERROR, TARGET, store, End(), write_error=TARGET),
     "write error late": faulty(FaultCause.WRITE_ERROR, None, store, End(), write_error=TARGET + 1199),
     "load before the window": faulty(FaultCause.WINDOW, SOURCE, load, End(), first=SOURCE + 1),
-    "load after the window": faulty(FaultCause.WINDOW, SOURCE, load, End(), last=SOURCE + 1198),
+    "load after the window": faulty(FaultCause.WINDOW, END, replace(load, offset=END), End(), last=END + 1198),
     "store before the window": faulty(FaultCause.WINDOW, TARGET, store, End(), first=TARGET + 1),
-    "store after the window": faulty(FaultCause.WINDOW, TARGET, store, End(), last=TARGET + 1198),
+    "store after the window": faulty(FaultCause.WINDOW, END, replace(store, offset=END), End(), last=END + 1198),
     "second run after the window": faulty(
-        FaultCause.WINDOW, TARGET + 0x800, replace(store, count0=2, destination_stride0=0x800), End(),
-        last=TARGET + 0x800 + 1198),
+        FaultCause.WINDOW, END + 0x800, replace(store, offset=END, count0=2, destination_stride0=0x800), End(),
+        last=END + 0x800 + 1198),
+    "program outside the window": faulty(FaultCause.WINDOW, PROGRAM, *GOOD, last=PROGRAM + 254),
     "run around the address space": faulty(
         FaultCause.WINDOW, 0xFFFF_FFFC, replace(store, offset=0xFFFF_FFFC), End(), last=0xFFFF_FFFF),
     "load misaligned": faulty(FaultCause.MISALIGNED, SOURCE + 2, replace(load, offset=SOURCE + 2), End()),
@@ -154,7 +156,8 @@ def test_fault_stops_the_machine_and_reset_recovers_it(name, stall_probability):
     assert rtl.simulation.outstanding == 0, "the interrupt must come after the bus has drained"
     assert rtl.read("STATUS") & 0b111 == 0b100
     outside = np.ones(BYTES, bool)
-    outside[max(TARGET, fault.first):min(TARGET + 0x1000, fault.last + 1)] = False
+    for zone in (TARGET, END):
+        outside[max(zone, fault.first):min(zone + 0x1000, fault.last + 1)] = False
     assert np.array_equal(rtl.memory[outside], before[outside])
     with pytest.raises(MachineFault):
         rtl.run()  # a fault stays until a reset
