@@ -1,6 +1,6 @@
 """The adder behind every sum of the machine: two unpacked terms in, one encoded sum out."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, unsigned
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -120,21 +120,20 @@ class SumPipeline(wiring.Component):
         """
         value, negative = s["value"], s["negative"]
         width = len(value)
-        blank = [Signal(name=f"blank{i}") for i in range((width - 1) // BLOCK)]
-        for i, flag in enumerate(blank):
-            block = value[width - BLOCK * (i + 1):width - BLOCK * i]
-            m.d.comb += flag.eq(~(block ^ negative.replicate(BLOCK)).any())
-        coarse = Signal(2)
-        m.d.comb += coarse.eq(_leading(blank))
+        padded = Cat(Const(0, -width % BLOCK), value) ^ negative.replicate(width + -width % BLOCK)
+        blocks = [padded.word_select(i, BLOCK) for i in reversed(range(len(padded) // BLOCK))]
+        coarse, fine = Signal(2), Signal(2)
+        fines = Array(_leading([~block[6 - 2 * i:8 - 2 * i].any() for i in range(3)]) for block in blocks)
+        m.d.comb += [
+            coarse.eq(_leading([~block.any() for block in blocks[:-1]])),
+            fine.eq(fines[coarse]),
+        ]
         first = Signal(width)
-        m.d.comb += first.eq((value << Cat(0, 0, 0, coarse))[:width] ^ negative.replicate(width))
-        pairs = [~first[width - 2 * (i + 1):width - 2 * i].any() for i in range(3)]
-        fine = Signal(2)
-        m.d.comb += fine.eq(_leading(pairs))
+        m.d.comb += first.eq((value << Cat(Const(0, 3), coarse))[:width] ^ negative.replicate(width))
         second = (Cat(negative.replicate(6), first) << Cat(0, fine))[6:6 + width]
         exponent = Signal(self._fmt.exponent_bits + 2)
         m.d.comb += exponent.eq(s["exponent"] - Cat(0, fine, coarse))
-        nothing = (coarse == len(blank)) & (fine == 3)
+        nothing = (coarse == len(blocks) - 1) & (fine == 3)
         return self._stage(
             m, "normal", sign=s["sign"] & ~(nothing & s["opposite"]) & ~s["nan"], nothing=nothing,
             exponent=exponent, special=s["special"], nan=s["nan"], value=second)

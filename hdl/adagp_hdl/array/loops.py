@@ -20,17 +20,16 @@ class LoopNest(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        advance = self.step
-        wrap = None
+        advance, wrap = self.step, 1
         for k in range(3):
             count, left = Signal(16, name=f"count{k}", reset_less=True), Signal(16, name=f"left{k}", reset_less=True)
-            last = left == 1
+            single, last = Signal(name=f"single{k}", reset_less=True), Signal(name=f"last{k}", reset_less=True)
             with m.If(self.load):
-                m.d.sync += [count.eq(self.counts[k]), left.eq(self.counts[k])]
+                m.d.sync += [count.eq(self.counts[k]), left.eq(self.counts[k]),
+                             single.eq(self.counts[k] == 1), last.eq(self.counts[k] == 1)]
             with m.Elif(advance):
-                m.d.sync += left.eq(Mux(last, count, left - 1))
-            wrap = last if wrap is None else wrap & last
-            advance = advance & last
+                m.d.sync += [left.eq(Mux(last, count, left - 1)), last.eq(Mux(last, single, left == 2))]
+            wrap, advance = wrap & last, advance & last
             m.d.comb += self.wraps[k].eq(wrap)
         return m
 
