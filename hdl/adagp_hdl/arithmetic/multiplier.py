@@ -31,10 +31,13 @@ class FloatMultiplier(wiring.Component):
             m, "factors", sign=a.sign ^ b.sign, a=Cat(a.fraction, 1), b=Cat(b.fraction, 1),
             exponent=a.exponent + b.exponent, zero=a.zero | b.zero, special=a.special | b.special,
             nan=a.nan | b.nan | a.special & b.zero | a.zero & b.special)
-        product = self._stage(
-            m, "product", value=factors["a"] * factors["b"],
+        split = min(17, fmt.fraction_bits)  # the narrower side of a DSP block
+        partial = self._stage(
+            m, "partial", low=factors["a"] * factors["b"][:split], high=factors["a"] * factors["b"][split:],
             **{k: factors[k] for k in ("sign", "exponent", "zero", "special", "nan")})
-        normal = self._normalise(m, product)
+        product = Signal(2 * fmt.fraction_bits + 2)
+        m.d.comb += product.eq(partial["low"] + (partial["high"] << split))
+        normal = self._normalise(m, product, partial)
         self._round(m, normal)
         return m
 
@@ -47,10 +50,10 @@ class FloatMultiplier(wiring.Component):
                 m.d.sync += registers[key].eq(value)
         return registers
 
-    def _normalise(self, m, s):
+    def _normalise(self, m, value, s):
         """Stage 3. In the subnormal binade just below the normal numbers rounding is always up:
         only an all-ones fraction reaches the smallest normal number, the others get flushed."""
-        fmt, value = self._fmt, s["value"]
+        fmt = self._fmt
         low = fmt.fraction_bits + 1
         top = value[-1]
         exponent = Signal(fmt.exponent_bits + 2)
