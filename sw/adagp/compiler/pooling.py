@@ -33,25 +33,34 @@ def backward(e: Emitter, layer: MaxPool, x: Tensor, y: Tensor, dy: Tensor, dx: T
 
     ``gated``: x is a ReLU's output, and dx the gradient of that ReLU's input.
     """
-    tiles, rows, words = _tiles(e, layer, x, y, overlap=2)
-    source, gradient = e.scratch.vector(rows, 0), e.scratch.vector(rows, 1)
-    y_word, mask = e.scratch.vector(words, 2), e.scratch.vector(words, 2)
-    g_word, part = e.scratch.vector(words, 3), e.scratch.vector(words, 3)
+    sets = 2
+    try:
+        tiles, rows, words = _tiles(e, layer, x, y, inputs=2, outputs=4)
+    except CompileError:  # one tile at a time then, without overlap
+        sets = 1
+        tiles, rows, words = _tiles(e, layer, x, y, inputs=1, outputs=2)
+    places = [(e.scratch.vector(rows, 0), e.scratch.vector(rows, 1), e.scratch.vector(words, 2),
+               e.scratch.vector(words, 2), e.scratch.vector(words, 3), e.scratch.vector(words, 3))
+              for _ in range(sets)]
+    lanes = e.config.vector_lanes
     overlapping = any(k > s for k, s in zip(layer.kernel, layer.stride))
-    for tile in tiles:
-        lanes = e.config.vector_lanes
+    for number, tile in enumerate(tiles):
+        source, gradient, y_word, mask, g_word, part = places[number % sets]
         if tile.padded(layer):
             e.fill(Memory.VECTOR, source * lanes, tile.input_words * lanes, value=float("-inf"))
         _transfer_input(e, e.load, x, tile, source)
         _transfer_output(e, e.load, y, tile, y_word)
         _transfer_output(e, e.load, dy, tile, g_word)
-        e.fill(Memory.VECTOR, gradient * lanes, tile.input_words * lanes)
+        if not tile.covered(layer):
+            e.fill(Memory.VECTOR, gradient * lanes, tile.input_words * lanes)
         if gated:
             e.vector(g_word, y_word, tile.output_words, b=g_word, plus="b", function=Function.GATE)
-        for tap in _taps(layer, tile):
+        taps = _taps(layer, tile)
+        for tap in taps:
             e.vector(mask, source + tap, tile.loops(layer, "dxd"), b=y_word, plus="b", function=Function.EQUAL)
             e.vector(part, mask, tile.output_words, b=g_word, times="b")
-            e.vector(g_word, g_word, tile.output_words, b=part, plus="b", negate_addend=True)
+            if tap != taps[-1]:
+                e.vector(g_word, g_word, tile.output_words, b=part, plus="b", negate_addend=True)
             if overlapping:
                 e.vector(gradient + tap, gradient + tap, tile.loops(layer, "xxd"), b=part, plus="b")
             else:
@@ -92,6 +101,11 @@ class _PoolTile:
         height, width, _ = layer.image
         return self.top < 0 or self.left < 0 or self.bottom > height or self.right > width
 
+    def covered(self, layer: MaxPool) -> bool:
+        """Whether every input position is in exactly one window."""
+        return layer.kernel == layer.stride and self.input_words == (
+            self.output_words * layer.kernel[0] * layer.kernel[1])
+
     def loops(self, layer: MaxPool, operands: str):
         """Loops over output positions; each operand is of the output ("d") or the input ("x")."""
         down, right = layer.stride
@@ -107,9 +121,9 @@ def _taps(layer: MaxPool, tile: _PoolTile) -> list[int]:
     return [y * tile.pitch + x for y in range(layer.kernel[0]) for x in range(layer.kernel[1])]
 
 
-def _tiles(e: Emitter, layer: MaxPool, x: Tensor, y: Tensor, overlap: int = 1):
-    """The tiles, and the most input and output words of one. ``overlap``: output-sized words needed
-    per bank."""
+def _tiles(e: Emitter, layer: MaxPool, x: Tensor, y: Tensor, inputs: int = 1, outputs: int = 1):
+    """The tiles, and the most input and output words of one. ``inputs`` and ``outputs`` of these must
+    fit into a bank."""
     (images, height, width, channels), (_, out_height, out_width, _) = x.shape, y.shape
     (kernel_height, kernel_width), (down, right), (top, left) = layer.kernel, layer.stride, layer.padding
     last_column = max(width, (out_width - 1) * right - left + kernel_width)
@@ -125,8 +139,8 @@ def _tiles(e: Emitter, layer: MaxPool, x: Tensor, y: Tensor, overlap: int = 1):
     def fits(count, rows):
         most = max(rows_of(row, min(rows, out_height - row))[1] - rows_of(row, 1)[0]
                    for row in range(0, out_height, rows))
-        return (count * most * (last_column + left) <= e.scratch.bank_words
-                and count * rows * out_width * overlap <= e.scratch.bank_words)
+        return (count * most * (last_column + left) * inputs <= e.scratch.bank_words
+                and count * rows * out_width * outputs <= e.scratch.bank_words)
 
     rows = next((rows for rows in range(out_height, 0, -1) if (splits or rows == out_height) and fits(1, rows)), 0)
     if not rows:
