@@ -66,9 +66,9 @@ class ReaderBench:
                 break
         valid.value = 0
 
-    async def traffic(self, reader: str, runs: int, rests: float):
+    async def traffic(self, reader: str, runs: int, rests: float, sizes=(1, 2, 4, 16, 64, 300, 5000)):
         for _ in range(runs):
-            count = self.random.choice([1, 2, 4, 16, 64, 300, 5000])
+            count = self.random.choice(sizes)
             await self.read(reader, self.random.randrange(ADDRESS_SPACE - count + 1), count)
             while self.random.random() < rests:
                 await RisingEdge(self.dut.clk)
@@ -94,10 +94,10 @@ async def both_readers_get_their_data(dut, case):
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 async def fetch_goes_first(dut):
-    """While the load reader has more requests than the bus takes, a fetch waits for one at most."""
+    """While the load reader always has a request, more than the bus takes."""
     bench = ReaderBench(dut, 7, 0.5, 0)
     await bench.start()
-    load = cocotb.start_soon(bench.traffic("load", 200, 0))
+    load = cocotb.start_soon(bench.traffic("load", 2000, 0, sizes=[1]))
     for _ in range(10):
         await ClockCycles(dut.clk, bench.random.randrange(20, 40))
         before = len(bench.bus.bursts)
@@ -105,5 +105,5 @@ async def fetch_goes_first(dut):
         while not any(burst["id"] for burst in bench.bus.bursts[before:]):
             await RisingEdge(dut.clk)
         waits = [burst["id"] for burst in bench.bus.bursts[before:]].index(1)
-        assert waits <= 5, f"{waits} bursts went before the fetch"
+        assert waits <= 4, f"{waits} bursts went before the fetch, which needs 4 cycles to become one"
     load.cancel()

@@ -55,7 +55,7 @@ class StoreBench:
     async def _watch(self):
         dut, lanes = self.dut, self.config.vector_lanes
         values = self.model.memories[Memory.VECTOR]
-        granted = None
+        granted, inside_burst = None, False
         while True:
             await RisingEdge(dut.clk)
             if dut.rst.value:
@@ -68,6 +68,9 @@ class StoreBench:
                 first = int(dut.vector_read__address.value) * lanes % len(values)
                 granted = sum(value << 32 * i for i, value in enumerate(values[first:first + lanes]))
                 self.reads += 1
+            assert dut.axi__wvalid.value or not inside_burst, "the bus waits for data inside a burst"
+            if dut.axi__wvalid.value and dut.axi__wready.value:
+                inside_burst = not dut.axi__wlast.value
             self.done += int(dut.done.value)
             if (fault := int(dut.fault.value)) & 1:
                 self.fault = self.fault or (FaultCause(fault >> 1 & 15), fault >> 5)
