@@ -38,10 +38,15 @@ class CounterBank(wiring.Component):
 
         collected = [Signal(width + room, name=f"collected_{i}") for i, width in enumerate(self._widths)]
         fresh = Signal(count, init=-1)
-        turn, current = Signal(range(count)), Signal(range(count))
+        turn = Signal(range(count))
+        current = Signal(range(count))
         step = Signal(range(_SLOT))
-        asked, answers = Signal(), Signal()
-        old, added, low, carry = Signal(64), Signal(32), Signal(32), Signal()
+        asked = Signal()
+        answers = Signal()
+        old = Signal(64)
+        added = Signal(32)
+        low = Signal(32)
+        carry = Signal()
         chosen = Signal.like(turn)
 
         m.d.comb += [asked.eq(self.read & ~answers), chosen.eq(Mux(asked, self.index, turn)),

@@ -47,7 +47,9 @@ class Dispatch(wiring.Component):
         m.submodules.tokens = tokens = Tokens()
         queues = self._queues(m, tokens)
         word = self.i.payload.word
-        checked, legal, ends = Signal(), Signal(), Signal()
+        checked = Signal()
+        legal = Signal()
+        ends = Signal()
         all_idle = Cat(queue.idle for queue in queues.values()).all()
         m.d.comb += legality.instruction.eq(word)
         m.d.sync += [checked.eq(self.i.valid & ~self.i.ready), legal.eq(legality.legal & ~self.i.payload.overrun),

@@ -42,7 +42,10 @@ class Fetch(wiring.Component):
         m.d.comb += [reader.window_first.eq(self.window_first), reader.window_last.eq(self.window_last),
                      reader.halt.eq(self.halt), self.quiet.eq(reader.quiet)]
 
-        active, unsent, skipping, misaligned = Signal(), Signal(), Signal(), Signal()
+        active = Signal()
+        unsent = Signal()
+        skipping = Signal()
+        misaligned = Signal()
         address = Signal(ADDRESS_BITS, reset_less=True)
         left = Signal(ADDRESS_BITS - _LOW, reset_less=True)  # instructions that have not come yet
         ended = Signal()
@@ -78,7 +81,8 @@ class Fetch(wiring.Component):
         """Shifts beats into the instruction; returns a signal that is high while it is whole."""
         per_instruction = 8 * INSTRUCTION_BYTES // self._config.bus_bits
         word = Signal(8 * INSTRUCTION_BYTES, reset_less=True)
-        count, full = Signal(range(max(per_instruction, 2))), Signal()
+        count = Signal(range(max(per_instruction, 2)))
+        full = Signal()
         taken = self.o.valid & self.o.ready
         m.d.comb += [self.o.payload.word.eq(word), beats.ready.eq(~full | taken)]
         with m.If(taken | skip):

@@ -50,8 +50,11 @@ class PhaseController(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        remaining, position = Signal(32), Signal(33)
-        training, follows, cycle_ends = Signal(), Signal(33), Signal()
+        remaining = Signal(32)
+        position = Signal(33)
+        training = Signal()
+        follows = Signal(33)
+        cycle_ends = Signal()
         m.d.comb += [
             training.eq((self.phase == Phase.GP) | (self.phase == Phase.BP)),
             follows.eq(position + 1),

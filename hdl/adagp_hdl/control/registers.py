@@ -86,9 +86,12 @@ class RegisterFile(wiring.Component):
     def _write_channel(self, m: Module):
         """Collects address and data; returns write strobe, word address, data and bit mask."""
         bus = self.bus
-        address, value = Signal(10, reset_less=True), Signal(32, reset_less=True)
+        address = Signal(10, reset_less=True)
+        value = Signal(32, reset_less=True)
         strobe = Signal(4, reset_less=True)
-        has_address, has_data, write = Signal(), Signal(), Signal()
+        has_address = Signal()
+        has_data = Signal()
+        write = Signal()
         m.d.comb += [bus.awready.eq(~has_address), bus.wready.eq(~has_data),
                      write.eq(has_address & has_data & ~bus.bvalid)]
         with m.If(~has_address):
@@ -127,7 +130,9 @@ class RegisterFile(wiring.Component):
         bus = self.bus
         address = Signal(10, reset_less=True)
         value = Signal(32, reset_less=True)
-        kept, kept_index, is_kept = Signal(32, reset_less=True), Signal(COUNTER_INDEX_BITS), Signal()
+        kept = Signal(32, reset_less=True)
+        kept_index = Signal(COUNTER_INDEX_BITS)
+        is_kept = Signal()
         index, is_counter, high = self.counter_index, Signal(), address[0]
         m.d.comb += [
             bus.rdata.eq(value),

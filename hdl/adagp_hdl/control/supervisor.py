@@ -34,7 +34,10 @@ class Supervisor(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        any_fault, fault, quiet, halted = Signal(), Signal(Fault), Signal(), Signal()
+        any_fault = Signal()
+        fault = Signal(Fault)
+        quiet = Signal()
+        halted = Signal()
         m.d.comb += [any_fault.eq(Cat(each.valid for each in self.faults).any()),
                      quiet.eq(Cat(self.quiet).all() & halted)]
         for each in reversed(self.faults):
