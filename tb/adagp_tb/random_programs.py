@@ -159,8 +159,9 @@ class _Maker:
         lanes = self.config.stream_lanes if memory == Memory.STREAM else self.config.stationary_lanes
         length, *counts = self.counts(min(zone.size // 2, 256), 4)
         if transpose:
-            counts = [min(int(rng.integers(1, lanes + 1)), zone.size // 2), *self.counts(4, 2)]
-            length = int(rng.integers(1, max(zone.size // 2 // int(np.prod(counts)), 1) + 1))
+            block = min(int(rng.integers(1, lanes + 1)), zone.size // 2)
+            counts = [block, *self.counts(min(zone.size // 2 // block, 4), 2)]
+            length = int(rng.integers(1, zone.size // 2 // int(np.prod(counts)) + 1))
             start, (stride0, *strides) = zone.walk(rng, (length, *counts[1:]), counts[0], distinct=True)
             strides = [stride0, *strides]
         else:
