@@ -151,6 +151,29 @@ async def reads_and_writes_go_on_together(dut):
 
 
 @cocotb.test()
+async def writes_that_wait_for_their_response_hold_the_next(dut):
+    """Nobody takes responses for a while; then each write has exactly one."""
+    host = await Host(dut).reset()
+    for channel in (dut.bus__awvalid, dut.bus__wvalid):
+        channel.value = 1
+    dut.bus__bready.value, dut.bus__wstrb.value, dut.bus__awaddr.value = 0, 15, offset("BATCHES")
+    writes = responses = 0
+    for cycle in range(200):
+        await RisingEdge(dut.clk)
+        responses += int(dut.bus__bvalid.value) & int(dut.bus__bready.value)
+        writes += int(dut.bus__wvalid.value) & int(dut.bus__wready.value)
+        await FallingEdge(dut.clk)
+        dut.bus__wdata.value = writes
+        dut.bus__bready.value = host.random.random() < 0.2
+        if cycle == 150:
+            dut.bus__awvalid.value = dut.bus__wvalid.value = 0
+            dut.bus__bready.value = 1
+        if cycle > 150:
+            dut.bus__bready.value = 1
+    assert writes == responses > 10 and int(dut.batches.value) == writes - 1
+
+
+@cocotb.test()
 async def address_and_data_in_any_order(dut):
     """Without a master: the channels of one write apart by 0 to 5 cycles, either first."""
     host = await Host(dut).reset()

@@ -146,4 +146,4 @@ def test_random_words_against_the_decoder():
         words.append(with_dense_stride(word))
     expected, got = [is_legal(word) for word in words], verdicts(words)
     assert [f"{word:#x}" for word, a, b in zip(words, got, expected, strict=True) if a != b] == []
-    assert 500 < sum(expected) < 2500
+    assert 200 < expected.count(False) < 1500

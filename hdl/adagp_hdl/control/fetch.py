@@ -90,5 +90,5 @@ class Fetch(wiring.Component):
         with m.If(beats.valid & beats.ready):
             m.d.sync += [word.eq(Cat(word, beats.payload.data)[-len(word):]), count.eq(count + 1)]
             with m.If(count == per_instruction - 1):
-                m.d.sync += [left.eq(left - 1), full.eq(~skip), count.eq(0)]
+                m.d.sync += [left.eq(left - 1), full.eq(1), count.eq(0)]
         return full
