@@ -151,3 +151,13 @@ def test_instructions_name_their_engine():
      "array tag=weight_gradient accumulate=1 columns=1 stream=0 stationary=0 accumulator=0 stream_count0=1 row_count0=1")])
 def test_disassembly_shows_what_differs_from_the_defaults(instruction, text):
     assert disassemble(instruction) == text
+
+
+def test_dense_ignores_the_stride_that_the_machine_does_not_look_at():
+    word = int.from_bytes(encode(make(Load, dense=1, length=3, source_stride0=6)), "little")
+    position = 0
+    for name, width in (HEADER | FIELDS[Load.opcode]).items():
+        if name == "source_stride0":
+            word ^= 0x55 << position
+        position += width
+    assert decode(word.to_bytes(64, "little")).source_stride0 == 6

@@ -432,6 +432,9 @@ def decode(data: bytes) -> Instruction:
                 raise IllegalInstruction(f"{kind.__name__}.{name}: {error}") from error
         values[name] = value
     del values["opcode"]
+    if values.get("dense") and not values.get("transpose"):  # a stride that the machine does not look at
+        stride = "source_stride0" if kind is Load else "destination_stride0"
+        values[stride] = values["length"] * values["format"].bytes
     try:
         return kind(**values)
     except ValueError as error:
