@@ -6,132 +6,18 @@ from dataclasses import replace
 from itertools import product
 
 import cocotb
-from cocotb.triggers import ClockCycles, RisingEdge
+from cocotb.triggers import ClockCycles
 from cocotbext.axi import AxiRamRead, AxiReadBus
 
-from adagp.spec.config import AcceleratorConfig
-from adagp.spec.isa import Engine, FaultCause, Fill, Format, Load, Memory, encode
+from adagp.spec.isa import FaultCause, Fill, Format, Load, Memory
 from adagp.spec.machine import MachineFault
-from adagp_hdl.interfaces import instruction_bits
 from adagp_tb.cocotb_runner import bench_parameters
-from adagp_tb.external_memory import ADDRESS_SPACE, BusMonitor, LatentMemory, PagedMemory
-from adagp_tb.stimulus import start_clock
-from adagp_tb.transfer_model import RandomTransfers, TransferModel
+from adagp_tb.external_memory import ADDRESS_SPACE, LatentMemory
+from adagp_tb.load_bench import LoadBench, until
+from adagp_tb.transfer_model import RandomTransfers
 
 STALLS = list(product((0, 0.6), (0, 0.6)))
 """Shares of cycles in which the bus is idle, and in which the destination does not accept."""
-
-
-class LoadBench:
-    """Drives instructions, keeps the memories that the engine writes, and watches the order."""
-
-    def __init__(self, dut, seed: int, backpressure: float = 0):
-        parameters = bench_parameters()
-        self.seed = parameters["seed"] * 1000 + seed
-        self.dut, self.random, self.backpressure = dut, random.Random(self.seed), backpressure
-        self.config = AcceleratorConfig(**parameters["config"])
-        self.external = PagedMemory(self.seed)
-        self.model = TransferModel(self.config, self.external, self.seed)
-        self.model.bases = [self.random.randrange(1 << 32) for _ in range(8)]
-        self.memories = {memory: list(values) for memory, values in self.model.memories.items()}
-        self.written = self.issued = self.done = 0
-        self.due: list[int] = []  # elements written when the instruction is done
-        self.fault = None
-
-    async def start(self):
-        dut = self.dut
-        start_clock(dut)
-        dut.rst.value = 1
-        dut.instruction__valid.value = dut.halt.value = dut.axi__rvalid.value = dut.axi__arready.value = 0
-        dut.bases.value = sum(base << 32 * i for i, base in enumerate(self.model.bases))
-        dut.window_first.value, dut.window_last.value = self.model.window
-        dut.vector_write__ready.value = 1
-        await ClockCycles(dut.clk, 3)
-        dut.rst.value = 0
-        cocotb.start_soon(self._watch())
-        self.bus = BusMonitor(dut, ("r",), bus_bytes=self.config.bus_bytes, burst_beats=self.config.burst_beats,
-                              window=self.model.window)
-
-    async def _watch(self):
-        dut = self.dut
-        operand_ports = [(Memory.STREAM, *self._port("stream_write"), dut.stream_write__enable),
-                         (Memory.STATIONARY, *self._port("stationary_write"), dut.stationary_write__enable)]
-        vector = self._port("vector_write")
-        while True:
-            await RisingEdge(dut.clk)
-            if dut.rst.value:
-                self.due, self.fault, self.issued, self.done, self.written = [], None, 0, 0, 0
-                continue
-            for memory, address, data, mask, enable in operand_ports:
-                if enable.value:
-                    self._write(memory, int(address.value), int(data.value), int(mask.value), 16)
-            if dut.vector_write__valid.value and dut.vector_write__ready.value:
-                address, data, mask = vector
-                self._write(Memory.VECTOR, int(address.value) * self.config.vector_lanes, int(data.value),
-                            int(mask.value), 32)
-            if dut.done.value:
-                assert self.due and self.written >= self.due[0], "done before the last write"
-                self.due.pop(0)
-                self.done += 1
-            if (fault := int(dut.fault.value)) & 1:
-                self.fault = self.fault or (FaultCause(fault >> 1 & 15), fault >> 5)
-            assert dut.busy.value or self.done == self.issued, "not busy, but not done"
-            dut.vector_write__ready.value = self.random.random() >= self.backpressure
-
-    def _port(self, name: str):
-        return [getattr(self.dut, f"{name}__{signal}") for signal in ("address", "data", "mask")]
-
-    def _write(self, memory: Memory, first: int, data: int, mask: int, bits: int):
-        values, lane = self.memories[memory], 0
-        assert mask, "write of nothing"
-        while mask >> lane:
-            if mask >> lane & 1:
-                values[(first + lane) % len(values)] = data >> lane * bits & ((1 << bits) - 1)
-                self.written += 1
-            lane += 1
-
-    async def issue(self, instruction, expect: bool = True):
-        """Hands the instruction over and executes it in the model."""
-        dut = self.dut
-        if expect:
-            self.model.execute(instruction)
-        size = instruction.length * instruction.count0 * instruction.count1 * instruction.count2
-        self.due.append((self.due[-1] if self.due else self.written) + size)
-        bits = int.from_bytes(encode(instruction), "little")
-        dut.instruction__payload.value = bits & ((1 << instruction_bits(Engine.LOAD)) - 1)
-        dut.instruction__valid.value = 1
-        while True:
-            await RisingEdge(dut.clk)
-            if dut.instruction__ready.value:
-                break
-        self.issued += 1
-        dut.instruction__valid.value = 0
-
-    async def stop(self):
-        """Halts, waits for the bus, resets."""
-        dut = self.dut
-        dut.instruction__valid.value = 0
-        dut.halt.value = 1
-        await ClockCycles(dut.clk, 2)
-        await _until(dut, lambda: dut.quiet.value)
-        dut.rst.value = 1
-        await RisingEdge(dut.clk)
-        dut.rst.value = dut.halt.value = 0
-        await ClockCycles(dut.clk, 2)
-
-    async def finish(self):
-        for _ in range(20000):
-            await RisingEdge(self.dut.clk)
-            if not self.due:
-                break
-        assert not self.due, f"{len(self.due)} instructions are not done"
-        assert self.fault is None, f"fault {self.fault}"
-        await ClockCycles(self.dut.clk, 5)
-        assert not self.dut.busy.value and self.dut.quiet.value
-        for memory, values in self.model.memories.items():
-            differ = [n for n, (got, want) in enumerate(zip(self.memories[memory], values)) if got != want]
-            assert not differ, (f"{len(differ)} elements of {memory.name} differ, first {differ[0]:#x}: "
-                                f"{self.memories[memory][differ[0]]:#x}, not {values[differ[0]]:#x}")
 
 
 @cocotb.test(timeout_time=4, timeout_unit="ms")
@@ -191,7 +77,7 @@ async def _fault_case(bench: LoadBench, instruction: Load):
     except MachineFault as fault:
         bench.model.memories = memories
         issue = cocotb.start_soon(bench.issue(instruction, expect=False))
-        await _until(dut, lambda: bench.fault)
+        await until(dut, lambda: bench.fault)
         assert bench.fault == (fault.cause, fault.address), f"{bench.fault}, not {fault}, in {instruction}"
         issue.cancel()
         await bench.stop()
@@ -200,14 +86,6 @@ async def _fault_case(bench: LoadBench, instruction: Load):
     await bench.issue(instruction, expect=False)
     await bench.finish()
     return 0
-
-
-async def _until(dut, condition, cycles: int = 5000):
-    for _ in range(cycles):
-        await RisingEdge(dut.clk)
-        if condition():
-            return
-    assert False, f"not within {cycles} cycles"
 
 
 @cocotb.test(timeout_time=4, timeout_unit="ms")
@@ -245,7 +123,7 @@ async def a_wrapping_run_is_refused(dut):
         instruction = Load(offset=(first - bench.model.bases[0]) % ADDRESS_SPACE, length=length, count0=groups,
                            source_stride0=4 * length, **base)
         issue = cocotb.start_soon(bench.issue(instruction, expect=False))
-        await _until(dut, lambda: bench.fault)
+        await until(dut, lambda: bench.fault)
         assert bench.fault == (FaultCause.WINDOW, first), f"{bench.fault} at offset {offset}"
         issue.cancel()
         await bench.stop()
@@ -265,7 +143,7 @@ async def an_error_response_names_its_burst(dut):
         memory.errors = {beat}
         bench.bus.bursts.clear()
         cocotb.start_soon(bench.issue(instruction, expect=False))
-        await _until(dut, lambda: bench.fault)
+        await until(dut, lambda: bench.fault)
         burst = max(burst["addr"] for burst in bench.bus.bursts if burst["addr"] <= beat * bench.config.bus_bytes)
         assert bench.fault == (FaultCause.READ_ERROR, burst), f"{bench.fault}, not at {burst:#x}"
         await bench.stop()
@@ -311,7 +189,8 @@ THROUGHPUT = {
     "float32 to the vector memory": (0.95, dict(memory=Memory.VECTOR, format=Format.FLOAT32, dense=1, length=16,
                                                 count0=128, source_stride0=64, destination_stride0=16)),
     "operands to the vector memory, 3 off the word": (
-        0.9, dict(memory=Memory.VECTOR, length=500, count0=4, source_stride0=1008, destination_stride0=500, destination=3)),
+        0.9, dict(memory=Memory.VECTOR, length=500, count0=4, source_stride0=1008, destination_stride0=500,
+                  destination=3)),
     "transposed 64x64": (0.8, "transposed"),
     "transposed 64x64, float32": (0.8, "transposed float32"),
     "instructions of 64 bytes": (0.4, "short"),
@@ -342,7 +221,7 @@ async def beats_per_cycle_at_30_cycles_latency(dut, what):
     cocotb.start_soon(memory.serve_reads())
     for instruction in _throughput_instructions(bench, fields):
         await bench.issue(instruction)
-    await _until(dut, lambda: not bench.due)
+    await until(dut, lambda: not bench.due)
     rate = memory.beats_per_cycle(until=memory.cycle)
     await bench.finish()
     dut._log.info(f"MEASURED load, {what}: {memory.beats_per_cycle():.3f} beats per cycle, {rate:.3f} until done")

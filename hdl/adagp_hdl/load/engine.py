@@ -5,7 +5,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from adagp.spec.config import AcceleratorConfig
-from adagp.spec.isa import Engine, Memory
+from adagp.spec.isa import Engine
 
 from ..bus.burst_reader import BurstReader
 from ..bus.fifo import Fifo

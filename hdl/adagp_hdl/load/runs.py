@@ -37,7 +37,7 @@ class LoadRuns(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        load = data.View(instruction_layout(Opcode.LOAD), self.instruction.payload[:instruction_layout(Opcode.LOAD).size])
+        load = self._fields(Opcode.LOAD)
         is_fill, active, start = Signal(), Signal(), Signal()
         m.submodules.loops = loops = Loops(4)
         m.submodules.walk = walk = Addresses(4, ADDRESS_BITS)
@@ -56,9 +56,13 @@ class LoadRuns(wiring.Component):
         self._offer(m, loops, walk.address, load, active)
         return m
 
+    def _fields(self, opcode: Opcode):
+        layout = instruction_layout(opcode)
+        return data.View(layout, self.instruction.payload[:layout.size])
+
     def _describe(self, m: Module, load, is_fill):
         """``transfer`` from either instruction."""
-        fill = data.View(instruction_layout(Opcode.FILL), self.instruction.payload[:instruction_layout(Opcode.FILL).size])
+        fill = self._fields(Opcode.FILL)
         transfer = self.transfer.payload
         m.d.comb += [transfer.fill.eq(is_fill), transfer.value.eq(fill.value), transfer.memory.eq(load.memory),
                      transfer.transpose.eq(load.transpose & ~is_fill), transfer.dense.eq(load.dense),
