@@ -6,6 +6,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import textwrap
+from collections import defaultdict
 from importlib.metadata import version
 from pathlib import Path
 
@@ -21,6 +23,7 @@ from .top import Accelerator
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
 _PORT_WIRE = re.compile(r"^(  (?:in|out)put ((?:\[\d+:0\] )?\S+ ?;\n))  wire \2", re.MULTILINE)
+_NUMBERED_WIRES = re.compile(r"(?:^  wire (?:\[\d+:0\] )?_\d+_;\n)+", re.MULTILINE)
 _MEMORY = re.compile(r"^(  reg \[\d+:0\] (\w+) \[(\d+):0\];\n)  initial begin\n((?:    \2\[\d+\] = .*;\n)+)  end\n", re.MULTILINE)
 
 #: What ``verilator -Wall`` says about Verilog that Yosys writes, and why it does not matter.
@@ -108,7 +111,16 @@ def _to_verilog(design: str) -> str:
         if result.returncode:
             raise VerilogError(f"yosys failed with {result.returncode}:\n{(result.stdout + result.stderr)[-4000:]}")
         text = _PORT_WIRE.sub(r"\1", Path(folder, "design.v").read_text())
-        return _MEMORY.sub(_initial_loop, text)
+        return _MEMORY.sub(_initial_loop, _NUMBERED_WIRES.sub(_declared_by_width, text))
+
+
+def _declared_by_width(wires: re.Match) -> str:
+    """A declaration per width instead of one per wire."""
+    names = defaultdict(list)
+    for width, name in re.findall(r"  wire (\[\d+:0\] |)(\S+);\n", wires[0]):
+        names[width].append(name)
+    return "".join(textwrap.fill(f"wire {width}{', '.join(each)};", 100, initial_indent="  ",
+                                 subsequent_indent="    ") + "\n" for width, each in names.items())
 
 
 def _initial_loop(memory: re.Match) -> str:
