@@ -208,7 +208,7 @@ def test_latency_is_that_of_the_last_vector():
     order = Array(tag=Pass.FORWARD, columns=3, stream=0, stationary=0, accumulator=0, stream_count0=1, row_count0=3)
     got = check(3, 5, [order], np.random.default_rng(SEED))
     taken, rows, closed = 1, 3, 1
-    assert got.cycles == taken + rows + closed + ArrayEngine.LATENCY(3, 5)
+    assert got.cycles == taken + rows + closed + ArrayEngine.latency(3, 5)
 
 
 @pytest.mark.parametrize("name, value, least", [("stream_lanes", 7, 8), ("stationary_lanes", 2, 4), ("vector_lanes", 3, 4),

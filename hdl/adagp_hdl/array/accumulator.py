@@ -15,7 +15,7 @@ class Accumulator(wiring.Component):
 
     ``sums`` come ``vector_latency`` cycles (that of the vector memory) after ``valid`` and
     ``destination``; they are written, and ``done`` is high if they were the last of an instruction,
-    :meth:`LATENCY` cycles after ``valid``. Lanes without a column are written +0.
+    :meth:`latency` cycles after ``valid``. Lanes without a column are written +0.
     """
 
     def __init__(self, *, columns: int, lanes: int, vector_latency: int):
@@ -25,12 +25,12 @@ class Accumulator(wiring.Component):
             "read": Out(VectorRead(lanes, WORD_BITS)), "write": Out(VectorWrite(lanes, WORD_BITS)), "done": Out(1)})
 
     @staticmethod
-    def LATENCY(vector_latency: int) -> int:
+    def latency(vector_latency: int) -> int:
         return vector_latency + FloatAdder.LATENCY
 
     def elaborate(self, platform):
         m = Module()
-        latency = self.LATENCY(self._vector_latency)
+        latency = self.latency(self._vector_latency)
         m.d.comb += [
             self.read.valid.eq(self.valid & ~self.destination.fresh),
             self.read.address.eq(self.destination.word),

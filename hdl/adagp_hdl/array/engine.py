@@ -20,9 +20,9 @@ class ArrayEngine(wiring.Component):
 
     One vector per cycle. Nothing is lost between tiles and instructions as long as a tile has at
     least ``rows`` vectors and an accumulator does not return within
-    ``Accumulator.LATENCY(vector_latency) + 1`` cycles; the weights of the next tile load meanwhile, also
+    ``Accumulator.latency(vector_latency) + 1`` cycles; the weights of the next tile load meanwhile, also
     those of the next instruction. An instruction's last sums are written, and ``done`` is high,
-    :meth:`LATENCY` cycles after its last vector was issued.
+    :meth:`latency` cycles after its last vector was issued.
 
     ``stream`` and ``stationary`` read operand memories of ``OperandMemory.LATENCY``;
     ``accumulator_read`` and ``accumulator_write`` belong to a vector memory of ``vector_words`` (a power
@@ -43,7 +43,7 @@ class ArrayEngine(wiring.Component):
             rows=rows, columns=columns, lanes=stationary_lanes, latency=OperandMemory.LATENCY)
         self._streamer = Streamer(
             rows=rows, lanes=stream_lanes, latency=OperandMemory.LATENCY, vector_words=vector_words,
-            hazard=Accumulator.LATENCY(vector_latency))
+            hazard=Accumulator.latency(vector_latency))
         self._array = SystolicArray(rows=rows, columns=columns)
         self._accumulator = Accumulator(columns=columns, lanes=vector_lanes, vector_latency=vector_latency)
         super().__init__({
@@ -54,9 +54,9 @@ class ArrayEngine(wiring.Component):
             "tag": Out(Pass), "macs": Out(16)})
 
     @staticmethod
-    def LATENCY(rows: int, columns: int, vector_latency: int = 2) -> int:
-        return (1 + OperandMemory.LATENCY + SystolicArray.LATENCY(rows, columns)
-                + Accumulator.LATENCY(vector_latency) - vector_latency)
+    def latency(rows: int, columns: int, vector_latency: int = 2) -> int:
+        return (1 + OperandMemory.LATENCY + SystolicArray.latency(rows, columns)
+                + Accumulator.latency(vector_latency) - vector_latency)
 
     def elaborate(self, platform):
         m = Module()
@@ -100,7 +100,7 @@ class ArrayEngine(wiring.Component):
 
     def _await_sums(self, m, streamer, accumulator):
         """Destinations meet their sums ``vector_latency`` cycles early, to read the old values."""
-        cycles = OperandMemory.LATENCY + SystolicArray.LATENCY(self._rows, self._columns) - self._vector_latency
+        cycles = OperandMemory.LATENCY + SystolicArray.latency(self._rows, self._columns) - self._vector_latency
         m.submodules.destinations = line = DelayLine(destination_layout().size, cycles)
         m.d.comb += [
             line.i.eq(streamer.destination),

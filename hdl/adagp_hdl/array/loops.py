@@ -53,11 +53,9 @@ class AddressNest(wiring.Component):
         bits = len(self.base)
         strides = [Signal(bits, name=f"stride{k}", reset_less=True) for k in range(self._levels)]
         starts = [Signal(bits, name=f"start{k}", reset_less=True) for k in range(self._levels)]
-        start, stride, following = Signal(bits), Signal(bits), Signal(bits)
+        following = Signal(bits)
         m.d.comb += [
-            start.eq(_selected(self.level, starts)),
-            stride.eq(_selected(self.level, strides)),
-            following.eq(start + stride),
+            following.eq(_selected(self.level, [(start + stride)[:bits] for start, stride in zip(starts, strides)])),
             self.address.eq(starts[0]),
         ]
         for k in range(self._levels):

@@ -12,7 +12,7 @@ from .operand import DecodedOperand, decoded
 class SystolicArray(wiring.Component):
     """Multiplies a stream of vectors by a stationary matrix of weights.
 
-    Every cycle a vector ``operands`` (one bfloat16 per row) enters; ``LATENCY(rows, columns)`` cycles
+    Every cycle a vector ``operands`` (one bfloat16 per row) enters; ``latency(rows, columns)`` cycles
     later ``sums`` (one float32 per column) holds ((+0 + x[0]·W[0, c]) + x[1]·W[1, c]) + …, each sum
     rounded. With ``swap`` the vector is the first that sees the weights that were loaded.
 
@@ -33,7 +33,7 @@ class SystolicArray(wiring.Component):
             "sums": Out(data.ArrayLayout(32, columns))})
 
     @staticmethod
-    def LATENCY(rows: int, columns: int) -> int:
+    def latency(rows: int, columns: int) -> int:
         """Cycles from ``operands`` to ``sums``: edge, element, rows, columns."""
         return 1 + ProcessingElement.PRODUCT_LATENCY + rows * ROW_LATENCY + columns - 1
 
