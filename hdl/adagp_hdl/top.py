@@ -55,7 +55,8 @@ class Accelerator(wiring.Component):
                             vector_words=config.vector_words, vector_latency=VectorMemory.LATENCY)
         engines = {Engine.LOAD: LoadEngine(config), Engine.ARRAY: array,
                    Engine.VECTOR: VectorUnit(config), Engine.STORE: StoreEngine(config)}
-        fetch, dispatch, phases, arbiter = Fetch(config), Dispatch(config), PhaseController(), ReadArbiter(config.bus_bits)
+        fetch, dispatch = Fetch(config), Dispatch(config)
+        phases, arbiter = PhaseController(), ReadArbiter(config.bus_bits)
         stream = OperandMemory(lanes=config.stream_lanes, elements=config.stream_elements)
         stationary = OperandMemory(lanes=config.stationary_lanes, elements=config.stationary_elements)
         vector = VectorMemory(words=config.vector_words, lanes=config.vector_lanes, banks=config.vector_banks)

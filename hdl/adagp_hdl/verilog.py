@@ -24,7 +24,8 @@ _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
 _PORT_WIRE = re.compile(r"^(  (?:in|out)put ((?:\[\d+:0\] )?\S+ ?;\n))  wire \2", re.MULTILINE)
 _NUMBERED_WIRES = re.compile(r"(?:^  wire (?:\[\d+:0\] )?_\d+_;\n)+", re.MULTILINE)
-_MEMORY = re.compile(r"^(  reg \[\d+:0\] (\w+) \[(\d+):0\];\n)  initial begin\n((?:    \2\[\d+\] = .*;\n)+)  end\n", re.MULTILINE)
+_MEMORY = re.compile(r"^(  reg \[\d+:0\] (\w+) \[(\d+):0\];\n)"
+                     r"  initial begin\n((?:    \2\[\d+\] = .*;\n)+)  end\n", re.MULTILINE)
 
 #: What ``verilator -Wall`` says about Verilog that Yosys writes, and why it does not matter.
 WAIVERS = {

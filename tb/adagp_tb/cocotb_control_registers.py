@@ -12,7 +12,8 @@ from adagp_hdl.control.registers import COUNTERS, port
 from adagp_tb.cocotb_runner import bench_parameters
 from adagp_tb.stimulus import start_clock
 
-STORED = [register for register in REGISTERS.values() if register.fields[0].software == "rw" and not register.fields[0].woclr]
+STORED = [register for register in REGISTERS.values()
+          if register.fields[0].software == "rw" and not register.fields[0].woclr]
 PENDING = offset("INTERRUPT_PENDING")
 
 

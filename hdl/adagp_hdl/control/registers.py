@@ -117,7 +117,9 @@ class RegisterFile(wiring.Component):
             m.d.sync += stored.eq(Mux(written, value & mask, 0))
         elif kind == "woclr":
             kept = stored & ~Mux(written, value & mask, 0)[:width]
-            m.d.sync += stored.eq(Mux(getattr(self, f"{name}_clear"), 0, kept | Value.cast(getattr(self, f"{name}_set"))))
+            m.d.sync += stored.eq(kept | Value.cast(getattr(self, f"{name}_set")))
+            with m.If(getattr(self, f"{name}_clear")):
+                m.d.sync += stored.eq(0)
         else:
             if kind == "shared":
                 m.d.sync += getattr(self, f"{name}_written").eq(written)
