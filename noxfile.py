@@ -26,6 +26,13 @@ def tests(run: nox.Session) -> None:
 
 @nox.session(default=False)
 def bench(run: nox.Session) -> None:
-    """Measure build seconds and simulated cycles per second; report in build/bench."""
+    """Measure utilisation, simulation speed, Verilog and all operand products; report in build/bench."""
     install(run)
-    run.run("python", "-m", "adagp_tb.bench", *run.posargs)
+    run.run("python", "-m", "adagp_flows.bench", *run.posargs)
+
+
+@nox.session(default=False)
+def fuzz(run: nox.Session) -> None:
+    """Train 200 random networks on random configurations, RTL against golden machine, bit by bit."""
+    install(run)
+    run.run("python", "-m", "adagp_tb.fuzz", *run.posargs)

@@ -1,0 +1,83 @@
+"""Measures what the project promises about its own speed: ``nox -s bench``.
+
+Parts: ``passes`` (array utilisation of each pass), ``simulator`` (seconds to build, cycles per
+second), ``verilog`` (seconds and lines of the 180-element design) and ``products`` (the processing
+element on all 2³² operand pairs; minutes). All by default. Figures of one run stand in
+``build/bench/report.json``; a part that is not measured keeps its former figures.
+"""
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+
+from adagp.spec.config import Design, preset
+from adagp_tb import arithmetic_bench, bench as simulator_bench, pass_bench
+
+from .files import replace_file
+
+REPORT = Path("build/bench/report.json")
+
+
+def passes() -> dict:
+    """Utilisation of the reference layer, batch 4, 128-bit bus, 30 cycles latency; limit 1.0."""
+    layer, report = pass_bench.reference_layer(), {}
+    print(f"utilisation of {layer.name}, batch 4, external memory to external memory")
+    for name in ("small", "large"):
+        config = preset(name)
+        for which in pass_bench.PASSES:
+            result = pass_bench.measure(config, layer, 4, which, latency=30)
+            report.setdefault(name, {})[which.name.lower()] = {
+                "utilisation": result.utilisation, "cycles": result.cycles,
+                "bytes_read": result.bytes_read, "bytes_written": result.bytes_written}
+            print(f"  {config.rows}×{config.columns} {which.name.lower():16} {result.utilisation:.3f} "
+                  f"{result.cycles:9,} cycles", flush=True)
+    return report
+
+
+def simulator() -> dict:
+    """Seconds to generate and compile a machine from nothing, and simulated cycles per second."""
+    report = {name: simulator_bench.measure(preset(name)) for name in ("tiny", "small")}
+    for name, result in report.items():
+        print(f"simulator, {name}: " + ", ".join(f"{key} {value:,.0f}" for key, value in result.items()), flush=True)
+    return report
+
+
+def verilog() -> dict:
+    """The 12×15 machine of the paper with the LOW predictor, as one file."""
+    from adagp_hdl.verilog import generate
+
+    start = time.perf_counter()
+    text = generate(preset("paper").with_design(Design.LOW))
+    report = {"seconds": time.perf_counter() - start, "lines": text.count("\n")}
+    print(f"verilog, 12×15 low: {report['lines']:,} lines in {report['seconds']:.1f} s", flush=True)
+    return report
+
+
+def products() -> dict:
+    """Every product of two operands, against double arithmetic."""
+    result = arithmetic_bench.check_products()
+    print(f"operand products: {result.pairs:,} pairs, {result.wrong} wrong, {result.seconds:.0f} s", flush=True)
+    return {"pairs": result.pairs, "wrong": result.wrong, "seconds": result.seconds}
+
+
+PARTS = {part.__name__: part for part in (passes, simulator, verilog, products)}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="bench", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("parts", nargs="*", metavar="part", help="default: all")
+    names = parser.parse_args().parts or list(PARTS)
+    if unknown := [name for name in names if name not in PARTS]:
+        parser.exit(2, f"bench: part must be one of {', '.join(PARTS)}, not {unknown[0]}\n")
+    report = json.loads(REPORT.read_text()) if REPORT.exists() else {}
+    for name in names:
+        report[name] = PARTS[name]()
+        replace_file(REPORT, lambda path: path.write_text(json.dumps(report, indent=1) + "\n"))
+    print(f"report: {REPORT}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
