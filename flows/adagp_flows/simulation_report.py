@@ -89,21 +89,22 @@ def picture(results: dict[str, DesignResult], path: Path) -> None:
 
 
 def _draw_batches(axes, results) -> None:
-    marks = {}
     for (name, result), marker in zip(results.items(), "os^D"):
         for phase, colour in _PHASE_COLOURS.items():
             points = [(number, batch.cycles) for number, batch in enumerate(result.batches) if batch.phase is phase]
             if points:
                 label = f"{name}, {phase.name.lower()}"
-                marks[label] = axes.scatter(*zip(*points), color=colour, marker=marker, s=14, label=label)
-    axes.set(title="Cycles of each batch", xlabel="batch", ylabel="cycles", ylim=(0, None))
-    axes.legend(loc="best", fontsize=8)
+                axes.scatter(*zip(*points), color=colour, marker=marker, s=14, label=label)
+    most = max(batch.cycles for result in results.values() for batch in result.batches)
+    axes.set(title="Cycles of each batch", xlabel="batch", ylabel="cycles", ylim=(0, 1.3 * most))
+    axes.legend(loc="upper center", ncols=len(results) + 1, fontsize=8)
 
 
 def _draw_losses(axes, results) -> None:
     for name, result in results.items():
         axes.plot([batch.loss for batch in result.batches], label=name, linewidth=1.2)
-    axes.set(title="Loss before each update", xlabel="batch", ylabel="cross-entropy", ylim=(0, None))
+    most = max(batch.loss for result in results.values() for batch in result.batches)
+    axes.set(title="Loss before each update", xlabel="batch", ylabel="cross-entropy", ylim=(0, 1.1 * most))
     axes.legend()
 
 
@@ -136,9 +137,9 @@ def _draw_totals(axes, results) -> None:
                         [values[index] for values in groups.values()], width, label=name)
         axes.bar_label(bars, fmt="%.2f", fontsize=8)
     axes.set_xticks([position + width * (len(names) - 1) / 2 for position in range(len(groups))], list(groups))
+    axes.margins(y=0.2)
     axes.set(title="The whole run", ylim=(0, None))
-    axes.margins(y=0.12)
-    axes.legend()
+    axes.legend(loc="upper center", ncols=len(names))
 
 
 def write(results: dict[str, DesignResult], folder: Path) -> str:
