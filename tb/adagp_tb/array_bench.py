@@ -49,8 +49,8 @@ class ArrayHarness(wiring.Component):
             rows=rows, columns=columns, stream_lanes=_power_of_two(rows), stationary_lanes=self.lanes,
             vector_lanes=self.lanes, vector_words=self._words)
         m.d.comb += [engine.instruction.payload.eq(self.order), engine.instruction.valid.eq(self.order_valid),
-                     self.order_ready.eq(engine.instruction.ready), self.done.eq(engine.done), self.busy.eq(engine.busy), self.tag.eq(engine.tag),
-                     self.macs.eq(engine.macs)]
+                     self.order_ready.eq(engine.instruction.ready), self.done.eq(engine.done),
+                     self.busy.eq(engine.busy), self.tag.eq(engine.tag), self.macs.eq(engine.macs)]
         for select, (name, lanes, port) in enumerate((("stream", _power_of_two(rows), engine.stream),
                                                       ("stationary", self.lanes, engine.stationary))):
             m.submodules[name] = memory = OperandMemory(lanes=lanes, elements=self._elements)

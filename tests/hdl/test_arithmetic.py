@@ -65,7 +65,8 @@ def near(fmt: FloatFormat, values: np.ndarray, generator) -> np.ndarray:
     low = generator.integers(0, 1 << fmt.fraction_bits, values.shape)
     few = generator.integers(0, 2, values.shape) * ((1 << fmt.fraction_bits) - 1)  # long carries
     sign = generator.integers(0, 2, values.shape)
-    return sign << fmt.bits - 1 | exponent << fmt.fraction_bits | np.where(generator.random(values.shape) < .3, few, low)
+    fraction = np.where(generator.random(values.shape) < .3, few, low)
+    return sign << fmt.bits - 1 | exponent << fmt.fraction_bits | fraction
 
 
 def check(unit, exact, fmt, a, b, stall=0):

@@ -211,8 +211,8 @@ def test_latency_is_that_of_the_last_vector():
     assert got.cycles == taken + rows + closed + ArrayEngine.latency(3, 5)
 
 
-@pytest.mark.parametrize("name, value, least", [("stream_lanes", 7, 8), ("stationary_lanes", 2, 4), ("vector_lanes", 3, 4),
-                                                ("vector_latency", 0, 1)])
+@pytest.mark.parametrize("name, value, least", [
+    ("stream_lanes", 7, 8), ("stationary_lanes", 2, 4), ("vector_lanes", 3, 4), ("vector_latency", 0, 1)])
 def test_unsuitable_shape_is_refused(name, value, least):
     good = {"rows": 8, "columns": 4, "stream_lanes": 8, "stationary_lanes": 4, "vector_lanes": 4, "vector_words": 64}
     with pytest.raises(ValueError, match=f"ArrayEngine.{name} must be at least {least}, not {value}"):

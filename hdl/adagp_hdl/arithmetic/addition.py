@@ -110,8 +110,8 @@ class SumPipeline(wiring.Component):
         m.d.comb += total.eq(Cat(opposite, large) + Cat(opposite, small ^ opposite.replicate(width)))
         negative = opposite & total[width]
         return self._stage(
-            m, "total", sign=s["sign"] ^ (negative & ~s["special"]), **{k: s[k] for k in ("opposite", "exponent", "special", "nan")},
-            negative=negative, value=total[1:])
+            m, "total", **{k: s[k] for k in ("opposite", "exponent", "special", "nan")},
+            sign=s["sign"] ^ (negative & ~s["special"]), negative=negative, value=total[1:])
 
     def _normalise(self, m, s):
         """Stage 4: left by an even number of places, so that one of the two top bits is set.

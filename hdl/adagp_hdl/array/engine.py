@@ -2,7 +2,7 @@
 
 from amaranth.hdl import Module, Signal
 from amaranth.lib import data, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import Out
 
 from adagp.spec.isa import Engine, Opcode, Pass
 
@@ -26,14 +26,15 @@ class ArrayEngine(wiring.Component):
 
     ``stream`` and ``stationary`` read operand memories of ``OperandMemory.LATENCY``;
     ``accumulator_read`` and ``accumulator_write`` belong to a vector memory of ``vector_words`` (a power
-    of two) that reads in ``vector_latency`` cycles and are always ready. ``macs`` is the number of multiply-accumulates of
-    the vector that entered (existing rows times columns in use) or 0, ``tag`` the pass that it, or
-    the last one before, works for.
+    of two) that reads in ``vector_latency`` cycles and are always ready. ``macs`` is the number of
+    multiply-accumulates of the vector that entered (existing rows times columns in use) or 0,
+    ``tag`` the pass that it, or the last one before, works for.
     """
 
-    def __init__(self, *, rows: int, columns: int, stream_lanes: int, stationary_lanes: int, vector_lanes: int,
-                 vector_words: int, vector_latency: int = 2):
-        for name, value, least in (("stream_lanes", stream_lanes, rows), ("stationary_lanes", stationary_lanes, columns),
+    def __init__(self, *, rows: int, columns: int, stream_lanes: int, stationary_lanes: int,
+                 vector_lanes: int, vector_words: int, vector_latency: int = 2):
+        for name, value, least in (("stream_lanes", stream_lanes, rows),
+                                   ("stationary_lanes", stationary_lanes, columns),
                                    ("vector_lanes", vector_lanes, columns), ("vector_words", vector_words, 2),
                                    ("vector_latency", vector_latency, 1)):
             if value < least:

@@ -65,8 +65,8 @@ class SystolicArray(wiring.Component):
         """Connects outputs of an element to its neighbour; at the edge to nothing, but with the same
         ports as everywhere else, so that all elements are one module."""
         for name, value in ports.items():
-            target = Signal(value.shape(), name=f"{name}_after_{place}") if neighbour is None else getattr(neighbour, name)
-            m.d.comb += target.eq(value)
+            unused = Signal(value.shape(), name=f"{name}_after_{place}")
+            m.d.comb += (getattr(neighbour, name) if neighbour else unused).eq(value)
 
     @staticmethod
     def _enter(m, port, value, name):
