@@ -35,7 +35,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     run.add_argument("--predictor-lr", type=float, default=1e-3, metavar="X", help="of Adam (default: %(default)s)")
     run.add_argument("--predictor-size", type=int, default=4, metavar="N",
                      help="pooled height and width (default: %(default)s)")
-    run.add_argument("--predictor-channels", type=int, default=4, metavar="N", help="default: %(default)s")
+    run.add_argument("--predictor-channels", type=int, default=2, metavar="N", help="default: %(default)s")
     memory = parser.add_argument_group("external memory")
     memory.add_argument("--latency", type=int, default=30, metavar="N", help="cycles of a read (default: %(default)s)")
     memory.add_argument("--interval", type=int, default=1, metavar="N", help="cycles per beat (default: %(default)s)")
