@@ -27,7 +27,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
                      "which gives logits (default: a network for the digits)")
     run.add_argument("--data", type=Path, metavar="FILE.npz", help="arrays data, labels, test_data, test_labels "
                      "(default: scikit-learn's digits)")
-    for name, value, text in (("batch", 32, "samples in a batch"), ("batches", 132, "length of the run"),
+    for name, value, text in (("batch", 32, "samples in a batch"), ("batches", 176, "length of the run"),
                               ("warmup", 44, "warm-up batches"), ("gp", 2, "batches of a Phase GP, k"),
                               ("bp", 1, "batches of a Phase BP, m"), ("seed", 0, "of weights and data order")):
         run.add_argument(f"--{name}", type=int, default=value, metavar="N", help=f"{text} (default: %(default)s)")
