@@ -74,6 +74,6 @@ def random_config(seed: int) -> AcceleratorConfig:
     return AcceleratorConfig(
         rows=rng.randint(2, 9), columns=rng.randint(2, 9), design=rng.choice(list(Design)),
         bus_bits=rng.choice((64, 128)), stream_elements=rng.choice((8192, 16384)),
-        stationary_elements=rng.choice((8192, 16384)), vector_words=rng.choice((512, 1024)),
+        stationary_elements=rng.choice((8192, 16384)), vector_words=rng.choice((1024, 2048)),
         vector_banks=rng.choice((4, 8)), queue_depth=rng.choice((2, 4, 16)), burst_beats=rng.choice((4, 16)),
         read_buffer_beats=64)

@@ -12,7 +12,7 @@ from .tensors import Tensor
 
 def forward(e: Emitter, layer: MaxPool, x: Tensor, y: Tensor) -> None:
     """y = maximum over the windows of x; both (images, height, width, channels)."""
-    tiles, rows, words = _tiles(e, layer, x, y)
+    tiles, rows, words = _tiles(e, layer, x, y, apart=False)
     inputs = [e.scratch.vector(rows, bank) for bank in (0, 1)]
     outputs = [e.scratch.vector(words, bank) for bank in (2, 3)]
     for number, tile in enumerate(tiles):
@@ -121,20 +121,18 @@ def _taps(layer: MaxPool, tile: _PoolTile) -> list[int]:
     return [y * tile.pitch + x for y in range(layer.kernel[0]) for x in range(layer.kernel[1])]
 
 
-def _tiles(e: Emitter, layer: MaxPool, x: Tensor, y: Tensor, inputs: int = 1, outputs: int = 1):
+def _tiles(e: Emitter, layer: MaxPool, x: Tensor, y: Tensor, inputs: int = 1, outputs: int = 1, apart: bool = True):
     """The tiles, and the most input and output words of one. ``inputs`` and ``outputs`` of these must
-    fit into a bank."""
+    fit into a bank. ``apart``: no two tiles may share input rows."""
     (images, height, width, channels), (_, out_height, out_width, _) = x.shape, y.shape
     (kernel_height, kernel_width), (down, right), (top, left) = layer.kernel, layer.stride, layer.padding
     last_column = max(width, (out_width - 1) * right - left + kernel_width)
-    splits = kernel_height <= down
+    splits = kernel_height <= down or not apart
 
     def rows_of(row, rows):
         begin = row * down - top
-        end = (row + rows) * down - top
-        if row + rows == out_height:
-            end = max(height, (out_height - 1) * down - top + kernel_height)
-        return begin, end
+        end = max((row + rows) * down, (row + rows - 1) * down + kernel_height) - top
+        return begin, (max(height, end - max(0, down - kernel_height)) if row + rows == out_height else end)
 
     def fits(count, rows):
         most = max(rows_of(row, min(rows, out_height - row))[1] - rows_of(row, 1)[0]
