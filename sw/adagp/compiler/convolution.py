@@ -219,12 +219,13 @@ def weight_gradient(e: Emitter, layer: Convolution, x: Images, dy: Tensor, consu
     works += [None] if consume_bias else []
     per_stage = max(1, min(e.scratch.bank_words // some_outputs, -(-len(works) // 2)))
     accumulators = [e.scratch.vector(per_stage * some_outputs, bank) for bank in (0, 1)]
-    turn = 0
+    turn, finished = 0, []
     for output in range(0, outputs, some_outputs):
         part = min(some_outputs, outputs - output)
         for stage in _evenly(works, per_stage):
             word = accumulators[turn]
             turn ^= 1
+            share = -(-len(finished) // len(tiles))
             for tile in tiles:
                 view, (first, some, row, rows) = window(*tile), tile
                 if stage != [None]:
@@ -244,10 +245,17 @@ def weight_gradient(e: Emitter, layer: Convolution, x: Images, dy: Tensor, consu
                                 row_stride2=view.image_pitch(channels))
                     else:
                         e.array(**fields, columns=1, stationary=ones)
-            for index, work in enumerate(stage):
-                tile = Tile(word=word + index * part, row=output, loops=((part, 1),),
-                            column=work[0] * run + work[1] if work else 0, columns=work[2] if work else 1)
-                (consume if work else consume_bias)(tile, None)
+                # the stage before is finished a little at a time, so that its transfers do not stand
+                # in the way of the next tiles
+                for finish, result in finished[:share]:
+                    finish(result, None)
+                del finished[:share]
+            finished = [(consume if work else consume_bias,
+                         Tile(word=word + index * part, row=output, loops=((part, 1),),
+                              column=work[0] * run + work[1] if work else 0, columns=work[2] if work else 1))
+                        for index, work in enumerate(stage)]
+    for finish, result in finished:
+        finish(result, None)
 
 
 def _evenly(works: list, most: int) -> list[list]:
