@@ -21,7 +21,7 @@ def sim(run: nox.Session) -> None:
 def tests(run: nox.Session) -> None:
     """Run the whole test suite; arguments after -- go to pytest."""
     install(run, "tests")
-    run.run("pytest", "-n", "2", *run.posargs)
+    run.run("pytest", "-n", "2", "--dist", "loadgroup", *run.posargs)  # tests of one machine compile it once
 
 
 @nox.session(default=False)

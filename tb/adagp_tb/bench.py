@@ -1,19 +1,13 @@
-"""How fast the simulator itself is: seconds to generate and compile, cycles per second.
+"""How fast the simulator itself is: seconds to generate and compile, cycles per second."""
 
-``python -m adagp_tb.bench [preset ...]`` prints a table and writes ``build/bench/report.json``.
-"""
-
-import json
-import sys
 import tempfile
 import time
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 
-from adagp.spec.config import PRESETS, AcceleratorConfig, preset
+from adagp.spec.config import AcceleratorConfig
 from adagp.spec.isa import Addend, Array, End, Engine, Fill, Format, Instruction, Load, Memory, Pass, Store, Vector, encode
 
 from . import verilator
@@ -21,18 +15,6 @@ from .rtl_machine import RtlMachine
 
 _MEMORY = 1 << 20
 _PROGRAM = 1 << 16
-_REPORT = verilator.BUILD.parent / "bench" / "report.json"
-
-
-def main(names: list[str]) -> None:
-    """Measures the presets ``names`` and reports them."""
-    results = {name: measure(preset(name)) for name in names}
-    _REPORT.parent.mkdir(parents=True, exist_ok=True)
-    _REPORT.write_text(json.dumps({"verilator": version("verilator"), "presets": results}, indent=2) + "\n")
-    columns = list(next(iter(results.values())))
-    print("preset  ", *(f"{column:>16}" for column in columns))
-    for name, result in results.items():
-        print(f"{name:8}", *(f"{result[column]:16,.1f}" for column in columns))
 
 
 def measure(config: AcceleratorConfig) -> dict[str, float]:
@@ -90,7 +72,3 @@ def _empty_cache():
         finally:
             verilator.BUILD = cache
             verilator._runtime.cache_clear()
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:] or [name for name in PRESETS if name in ("tiny", "small")])

@@ -64,7 +64,7 @@ struct WriteBurst : Address {
 class Machine {
   public:
     Machine(uint8_t* memory, const Options& options, const char* trace)
-        : memory_(memory), options_(options), random_(options.seed * 2 + 1), top_(&context_) {
+        : memory_(memory), options_(options), random_(options.seed * 2 + 1), top_(enter()) {
         context_.randReset(0);
 #ifdef TRACE
         if (trace) {
@@ -80,6 +80,7 @@ class Machine {
     }
 
     ~Machine() {
+        enter();
         top_.final();
 #ifdef TRACE
         if (trace_) trace_->close();
@@ -171,6 +172,12 @@ class Machine {
     char violation_[256] = {};
 
   private:
+    // Models register with the context of the thread when they come and go, not with their own.
+    VerilatedContext* enter() {
+        Verilated::threadContextp(&context_);
+        return &context_;
+    }
+
     void settle() { top_.eval(); }
 
     void edge() {

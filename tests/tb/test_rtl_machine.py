@@ -35,7 +35,7 @@ def difference(got: np.ndarray, want: np.ndarray) -> str:
 
 @pytest.mark.parametrize("seed", range(8))
 @pytest.mark.parametrize("memory", MEMORIES)
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in CONFIGS])
 def test_random_programs_leave_the_golden_bits(name, memory, seed):
     config = CONFIGS[name]
     golden = GoldenMachine(config, MEMORY_BYTES)
