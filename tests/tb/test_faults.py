@@ -1,5 +1,6 @@
 """Every cause of a fault on the simulated RTL, and the recovery from it."""
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ from adagp.spec.isa import (
     FIELDS, HEADER, TOKEN_LIMIT, Array, End, Engine, FaultCause, Fill, Format, Load, Memory, Pass, Store, Vector,
     encode)
 from adagp.spec.machine import MachineFault
+from adagp_tb.random_programs import MEMORY_BYTES, ZONE_BYTES, random_program
 from adagp_tb.rtl_machine import RtlMachine
 from hosting import PROGRAM, install, instruction_address
 
@@ -194,10 +196,8 @@ def test_reset_in_the_middle_leaves_no_trace(cycle):
     rtl = machine(RtlMachine, stall_probability=0.2, seed=cycle)
     install(rtl, GOOD)
     rtl.start()
-    try:
+    with suppress(TimeoutError):
         rtl.simulation.run(cycle)
-    except TimeoutError:
-        pass
     recovered(rtl)
 
 
@@ -210,3 +210,38 @@ def test_reset_pin_in_the_middle_leaves_no_trace():
     rtl.simulation.reset()
     rtl.write("INTERRUPT_ENABLE", 3)
     recovered(rtl)
+
+
+WIPE = [Fill(memory=memory, destination=0, length=size // 16, count0=16, destination_stride0=size // 16)
+        for memory, size in ((Memory.STREAM, CONFIG.stream_elements), (Memory.STATIONARY, CONFIG.stationary_elements),
+                             (Memory.VECTOR, CONFIG.vector_elements))] + [End()]
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_random_program_interrupted_anywhere_leaves_a_whole_machine(seed):
+    rng = np.random.default_rng(seed)
+    rtl = RtlMachine(CONFIG, MEMORY_BYTES, stall_probability=rng.choice([0, 0.3]), seed=seed, interleave=True,
+                     latency=int(rng.choice([1, 30, 100])), max_cycles=1_000_000)
+    random_program(CONFIG, seed, overlap=True).place(rtl)
+    if seed % 3 == 0:
+        rtl.start()
+        with suppress(TimeoutError):
+            rtl.simulation.run(int(rng.integers(1, 4000)))
+    else:
+        kind = ("read_error", "write_error")[seed % 3 - 1]
+        rtl.simulation.inject(**{kind: int(rng.integers(0, ZONE_BYTES))})
+        with suppress(MachineFault):
+            rtl.run()
+        rtl.simulation.inject()
+    rtl.reset()
+    assert rtl.simulation.outstanding == 0
+    program = random_program(CONFIG, 1000 + seed, overlap=True)
+    golden = GoldenMachine(CONFIG, MEMORY_BYTES)
+    rtl.memory[:] = 0
+    for any_machine in (golden, rtl):
+        any_machine.write("MODE", 0)
+        install(any_machine, WIPE)
+        any_machine.run()
+        program.place(any_machine)
+        any_machine.run()
+    assert np.array_equal(rtl.memory, golden.memory)
