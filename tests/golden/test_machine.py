@@ -8,7 +8,7 @@ from adagp.spec.config import preset
 from adagp.spec.isa import (
     INSTRUCTION_BYTES, Addend, Array, End, Engine, FaultCause, Fill, Format, Load, Memory, Pass, Store, Vector, encode)
 from adagp.spec.machine import MachineFault
-from adagp.spec.schedule import Phase, Schedule
+from adagp.spec.schedule import Phase, PhaseCounter, Schedule
 
 TINY = preset("tiny")
 ONE = 0x3F800000
@@ -58,13 +58,16 @@ def counting_program(phase: int) -> list:
     Schedule(warmup=0), Schedule(warmup=3, gp=4, bp=1), Schedule(warmup=2, gp=1, bp=1), Schedule(warmup=1, gp=2, bp=0)])
 def test_the_schedule_chooses_programs(schedule):
     machine = machine_with(*(counting_program(phase) for phase in range(4)))
-    for name, value in (("WARMUP_BATCHES", schedule.warmup), ("GP_BATCHES", schedule.gp), ("BP_BATCHES", schedule.bp)):
+    for name, value in schedule.registers().items():
         machine.write(name, value)
     for batches in (1, 5, 7):
         machine.write("BATCHES", batches)
         machine.run()
-    phases = [schedule.phase(batch) for batch in range(13)]
-    want = [phases.count(phase) for phase in Phase]
+    counter, want = PhaseCounter(machine.read), [0, 0, 0, 0]
+    for batch in range(13):
+        phase = counter.choose(batch)
+        want[phase] += 1
+        counter.complete(phase)
     assert machine.memory[0x8000:0x8010].view(np.float32).tolist() == want
     assert [machine.counter(f"PHASE_BATCHES[{phase}]") for phase in range(4)] == want
     assert machine.read("BATCH") == 13
@@ -72,7 +75,7 @@ def test_the_schedule_chooses_programs(schedule):
 
 def test_writing_the_batch_number_restarts_the_cycle():
     machine = machine_with(*(counting_program(phase) for phase in range(4)))
-    machine.write("GP_BATCHES", 2)
+    machine.write("SCHEDULE[0].RATIO", 2 | 1 << 16)
     machine.run()                # GP, one more to come
     machine.write("BATCH", 1)
     machine.write("BATCHES", 3)

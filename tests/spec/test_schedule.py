@@ -2,11 +2,24 @@
 
 import pytest
 
-from adagp.spec.schedule import Phase, Schedule
+import struct
+
+from adagp.spec.registers import REGISTERS
+from adagp.spec.schedule import Adaptive, Phase, PhaseCounter, Row, Schedule
 
 
-def phases(schedule: Schedule, count: int) -> str:
-    return "".join("WBGE"[schedule.phase(batch)] for batch in range(count))
+def phases(schedule: Schedule, count: int, qualities=()) -> str:
+    """One letter a batch; ``qualities`` are what QUALITY[0] holds after each batch, 0 at first."""
+    values = {path: sum(field.reset << field.lsb for field in register.fields)
+              for path, register in REGISTERS.items()} | schedule.registers()
+    counter, chosen = PhaseCounter(values.__getitem__), ""
+    for batch in range(count):
+        phase = counter.choose(batch)
+        chosen += "WBGE"[phase]
+        if batch < len(qualities):
+            values["QUALITY[0]"], = struct.unpack("<I", struct.pack("<f", qualities[batch]))
+        counter.complete(phase)
+    return chosen
 
 
 @pytest.mark.parametrize("warmup, gp, bp, want", [
@@ -27,15 +40,44 @@ def test_no_batch_is_predicted_by_default():
 
 
 def test_phases_are_numbered_as_the_programs_are():
-    assert [phase.name for phase in Phase] == ["WARMUP", "BP", "GP", "EVALUATE"]
+    assert [phase.name for phase in Phase] == ["WARMUP", "BP", "GP", "EVALUATE", "ENTER", "LEAVE"]
 
 
-@pytest.mark.parametrize("name, value", [("warmup", -1), ("gp", 1 << 32), ("bp", 0.5)])
-def test_errors_name_parameter_rule_and_value(name, value):
-    with pytest.raises(ValueError, match=rf"Schedule.{name} must be an integer from 0 to 2\*\*32 - 1, not {value!r}"):
-        Schedule(**{"warmup": 1, name: value})
+def test_the_rows_of_the_table_follow_each_other_and_the_last_one_stays():
+    schedule = Schedule(warmup=2, rows=(Row(batches=6, gp=2, bp=1), Row(batches=3, gp=1, bp=1), Row(gp=0, bp=1)))
+    assert phases(schedule, 15) == "WW" + "GGBGGB" + "GBG" + "BBBB"
 
 
-def test_an_empty_cycle_is_refused():
-    with pytest.raises(ValueError, match="Schedule.gp and Schedule.bp must not both be 0"):
-        Schedule(warmup=1, gp=0, bp=0)
+def test_the_papers_schedule_has_four_epochs_each_of_four_three_and_two_to_one():
+    chosen = phases(Schedule.paper(epoch=60, warmup=2), 60 * 20)
+    shares = [chosen[epoch * 60:(epoch + 1) * 60].count("G") / 60 for epoch in range(20)]
+    assert shares == pytest.approx([0, 0] + [4 / 5] * 4 + [3 / 4] * 4 + [2 / 3] * 4 + [1 / 2] * 6)
+
+
+def test_quality_moves_k_between_its_bounds_after_patience():
+    schedule = Schedule(warmup=0, adaptive=Adaptive(least=1, most=3, raise_at=0.5, lower_at=0.25, patience=2))
+    assert phases(schedule, 16, [0.5] * 16) == "GBGB" + "GGBGGB" + "GGGBGG"
+    assert phases(schedule, 12, [0.3] * 12) == "GB" * 6  # between the thresholds nothing counts
+    assert phases(schedule, 14, [0.6, 0.6, 0.6, 0.6] + [0.1] * 10) == "GBGB" + "GGBGGB" + "GBGB"
+    assert phases(schedule, 9, [0.6, 0.6, 0.6, 0.4, 0.6, 0.6, 0.6, 0.6, 0.6]) == "GBGBGBGBG"  # 0.4 breaks the row
+
+
+def test_no_number_is_a_low_quality():
+    schedule = Schedule(warmup=0, adaptive=Adaptive(least=0, most=2, raise_at=0.5, lower_at=0.25))
+    assert phases(schedule, 6, [0.5, 0.5, float("nan"), float("nan"), 0.5, 0.5]) == "BGBBBG"
+
+
+@pytest.mark.parametrize("make, rule", [
+    (lambda: Schedule(warmup=-1), "Schedule.warmup must be an integer from 0 to 4294967295, not -1"),
+    (lambda: Row(gp=1 << 16), "Row.gp must be an integer from 0 to 65535, not 65536"),
+    (lambda: Row(bp=0.5), "Row.bp must be an integer from 0 to 65535, not 0.5"),
+    (lambda: Schedule(warmup=1, gp=0, bp=0), "Row.gp and Row.bp must not both be 0"),
+    (lambda: Schedule(warmup=1, rows=(Row(), Row())), "Schedule.rows must have a number of batches in all but the last"),
+    (lambda: Schedule(warmup=1, rows=(Row(batches=1),) * 9), "Schedule.rows must be at most 8, not 9"),
+    (lambda: Adaptive(least=3, most=2, raise_at=1, lower_at=0), "Adaptive.most must be an integer from 3 to 65535, not 2"),
+    (lambda: Adaptive(least=0, most=2, raise_at=0.1, lower_at=0.2), "Adaptive.lower_at must be from -1 to raise_at"),
+    (lambda: Schedule(warmup=0, gp=1, bp=0, adaptive=Adaptive(least=0, most=1, raise_at=1, lower_at=0)),
+     "Schedule.adaptive needs a Phase BP in every row, not bp=0")])
+def test_errors_name_parameter_rule_and_value(make, rule):
+    with pytest.raises(ValueError, match=rule):
+        make()

@@ -134,10 +134,11 @@ class Emitter:
 
     def vector(self, d: int, a: int, loops, b: int = 0, function: Function = Function.ARITHMETIC, *,
                times: str | float | None = None, plus: str | float | None = None, negate_product: bool = False,
-               negate_addend: bool = False, relu: bool = False, broadcast: bool = False) -> None:
+               negate_addend: bool = False, relu: bool = False, broadcast: bool = False, lane: int = 0) -> None:
         """``loops``: (count, stride of d, stride of a, stride of b), or a number of words.
 
         ``times`` and ``plus`` are "b", a number, or nothing; for the other functions ``plus`` is y.
+        ``broadcast`` reads the lane ``lane`` of b for all lanes.
         """
         if isinstance(loops, int):
             loops = ((loops, 1, 1, 1),)
@@ -150,7 +151,7 @@ class Emitter:
             counts, strides = _fields(inner, 3, 3)
             self.builder.emit(Vector(
                 function=function, multiplier=multiplier, addend=addend, negate_product=int(negate_product),
-                negate_addend=int(negate_addend), relu=int(relu), broadcast=int(broadcast), s=bits(s), t=bits(t),
+                negate_addend=int(negate_addend), relu=int(relu), broadcast=int(broadcast), lane=lane, s=bits(s), t=bits(t),
                 d=d + dd, a=a + aa, b=b + bb if uses_b else 0, **_named("count", counts),
                 **_named("d_stride", [x[0] for x in strides]), **_named("a_stride", [x[1] for x in strides]),
                 **_named("b_stride", [x[2] if uses_b else 0 for x in strides])))

@@ -11,7 +11,7 @@ from math import gcd
 
 from adagp.spec.config import AcceleratorConfig
 from adagp.spec.isa import (INSTRUCTION_BYTES, TOKEN_LIMIT, Addend, Array, End, Engine, Fill, Format, Function,
-                            Instruction, Load, Memory, Multiplier, Store, Vector, encode)
+                            Instruction, Load, Memory, Multiplier, PredictorArray, Store, Vector, encode)
 
 
 class CompileError(Exception):
@@ -152,7 +152,7 @@ class ProgramBuilder:
         if isinstance(i, Load):
             counts = (i.count0, i.count1, i.count2)
             size = Format(i.format).bytes
-            yield ("external", i.base), Footprint.strided(i.offset, i.length * size, zip(
+            yield _outside(i), Footprint.strided(i.offset, i.length * size, zip(
                 counts, (i.source_stride0, i.source_stride1, i.source_stride2))), False
         if isinstance(i, (Load, Fill)):
             counts = (i.count0, i.count1, i.count2)
@@ -165,7 +165,7 @@ class ProgramBuilder:
             counts = (i.count0, i.count1, i.count2)
             yield Memory.VECTOR, Footprint.strided(i.source, i.length, zip(
                 counts, (i.source_stride0, i.source_stride1, i.source_stride2))), False
-            yield ("external", i.base), Footprint.strided(i.offset, i.length * Format(i.format).bytes, zip(
+            yield _outside(i), Footprint.strided(i.offset, i.length * Format(i.format).bytes, zip(
                 counts, (i.destination_stride0, i.destination_stride1, i.destination_stride2))), True
         elif isinstance(i, Vector):
             counts = (i.count0, i.count1, i.count2)
@@ -175,20 +175,24 @@ class ProgramBuilder:
             yield Memory.VECTOR, words(i.a, i.a_stride0, i.a_stride1, i.a_stride2), False
             if i.addend == Addend.B or (i.multiplier == Multiplier.B and i.function == Function.ARITHMETIC):
                 yield Memory.VECTOR, words(i.b, i.b_stride0, i.b_stride1, i.b_stride2), False
-            yield Memory.VECTOR, words(i.d, i.d_stride0, i.d_stride1, i.d_stride2), True
+            space = "quality" if i.function == Function.REPORT else Memory.VECTOR
+            yield space, words(i.d, i.d_stride0, i.d_stride1, i.d_stride2), True
         elif isinstance(i, Array):
             yield from self._array_footprints(i)
 
     def _array_footprints(self, i: Array):
-        rows, lanes = self.config.rows, self.config.vector_lanes
+        own = isinstance(i, PredictorArray)
+        stream, stationary = ((Memory.PREDICTOR_STREAM, Memory.PREDICTOR_STATIONARY) if own
+                              else (Memory.STREAM, Memory.STATIONARY))
+        rows, lanes = (self.config.predictor_array if own else self.config.array).rows, self.config.vector_lanes
         row_count = i.row_count0 * i.row_count1 * i.row_count2
         outer = (i.outer_count0, i.outer_count1)
         stream_counts = (i.stream_count0, i.stream_count1, i.stream_count2)
-        yield Memory.STREAM, Footprint.strided(i.stream, min(rows, row_count), (
+        yield stream, Footprint.strided(i.stream, min(rows, row_count), (
             *zip(stream_counts, (i.stream_stride0, i.stream_stride1, i.stream_stride2)),
             (-(-row_count // rows), i.chunk_stride),
             *zip(outer, (i.stream_outer_stride0, i.stream_outer_stride1)))), False
-        yield Memory.STATIONARY, Footprint.strided(i.stationary, i.columns, (
+        yield stationary, Footprint.strided(i.stationary, i.columns, (
             *zip((i.row_count0, i.row_count1, i.row_count2), (i.row_stride0, i.row_stride1, i.row_stride2)),
             *zip(outer, (i.stationary_outer_stride0, i.stationary_outer_stride1)))), False
         words = i.stream_count0 * i.stream_count1 * i.stream_count2
@@ -196,3 +200,8 @@ class ProgramBuilder:
             (count, stride * lanes) for count, stride in zip(
                 outer, (i.accumulator_outer_stride0, i.accumulator_outer_stride1))))
         yield Memory.VECTOR, accumulated, True
+
+
+def _outside(instruction: Load | Store):
+    """The memory outside the scratchpads: predictor memory, or external behind a base register."""
+    return "local" if instruction.local else ("external", instruction.base)

@@ -138,12 +138,10 @@ class Training:
             machine.write(f"STRIDE[{base.value}]", stride)
         machine.write("WINDOW_FIRST", 0)
         machine.write("WINDOW_LAST", machine.memory.size - 1)
-        machine.write("WARMUP_BATCHES", schedule.warmup)
-        machine.write("GP_BATCHES", schedule.gp)
-        machine.write("BP_BATCHES", schedule.bp)
         machine.write("BATCH", 0)
         machine.write("BATCHES", batches)
-        machine.write("MODE", 0)
+        for register, value in schedule.registers().items():
+            machine.write(register, value)
 
     def seek(self, machine: Machine, batches: int, batch: int) -> None:
         """Lets the machine's next batch read the samples of batch number ``batch`` of ``batches``."""

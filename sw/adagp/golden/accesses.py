@@ -6,23 +6,28 @@ from enum import IntEnum
 import numpy as np
 
 from adagp.spec.config import AcceleratorConfig
-from adagp.spec.isa import Array, Engine, Fill, Instruction, Load, Memory, Store, Vector
+from adagp.spec.isa import (
+    Array, Engine, Fill, Instruction, Load, Memory, PredictorArray, Store, Vector)
 
 from .array_unit import accumulator_walk, stationary_walk, stream_walk
 from .transfer import External, scratchpad_walk
-from .vector_unit import reads_b, word_walk
+from .vector_unit import reads_b, word_walk, writes_word
 
 EXTERNAL_UNIT = 2
 """Bytes of external memory that are told apart; no element is smaller."""
 
 
 class Space(IntEnum):
-    """Where an address lies. Scratchpads (numbered as :class:`Memory`) are told apart by element."""
+    """Where an address lies. Scratchpads (numbered as :class:`Memory`) are told apart by element.
+    LOCAL is the predictor memory."""
 
     STREAM = 0
     STATIONARY = 1
     VECTOR = 2
-    EXTERNAL = 3
+    PREDICTOR_STREAM = 3
+    PREDICTOR_STATIONARY = 4
+    EXTERNAL = 5
+    LOCAL = 6
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,12 +49,13 @@ def accesses(instruction: Instruction, bases: list[int], config: AcceleratorConf
         case Store():
             return [_scratchpad(instruction, config, write=False), _external(instruction, bases, write=True)]
         case Vector():
-            names = ("a", "b", "d") if reads_b(instruction) else ("a", "d")
+            names = ["a", *("b" if reads_b(instruction) else ""), *("d" if writes_word(instruction) else "")]
             return [Access(Space.VECTOR, name == "d", _lanes(word_walk(instruction, name, config).addresses(), config))
                     for name in names]
         case Array():
-            return [Access(Space.STREAM, False, _streamed(instruction, config)),
-                    Access(Space.STATIONARY, False, stationary_walk(instruction, config).addresses().ravel()),
+            own = isinstance(instruction, PredictorArray)
+            return [Access(Space.PREDICTOR_STREAM if own else Space.STREAM, False, _streamed(instruction, config)),
+                    Access(Space.PREDICTOR_STATIONARY if own else Space.STATIONARY, False, stationary_walk(instruction, config).addresses().ravel()),
                     Access(Space.VECTOR, True, _lanes(accumulator_walk(instruction, config).addresses(), config))]
     return []
 
@@ -61,8 +67,8 @@ def _scratchpad(instruction: Load | Fill | Store, config: AcceleratorConfig, *, 
 
 def _external(instruction: Load | Store, bases: list[int], *, write: bool) -> Access:
     external = External.of(instruction)
-    starts = external.at(bases[instruction.base]).addresses().reshape(-1, 1) // EXTERNAL_UNIT
-    return Access(Space.EXTERNAL, write, (starts + np.arange(external.run_bytes // EXTERNAL_UNIT)).ravel())
+    starts = external.at(0 if instruction.local else bases[instruction.base]).addresses().reshape(-1, 1) // EXTERNAL_UNIT
+    return Access(Space.LOCAL if instruction.local else Space.EXTERNAL, write, (starts + np.arange(external.run_bytes // EXTERNAL_UNIT)).ravel())
 
 
 def _lanes(words: np.ndarray, config: AcceleratorConfig) -> np.ndarray:
@@ -73,7 +79,7 @@ def _streamed(instruction: Array, config: AcceleratorConfig) -> np.ndarray:
     """Without the rows of the last chunk that are beyond the contraction."""
     addresses = stream_walk(instruction, config).addresses()
     rows = instruction.row_count0 * instruction.row_count1 * instruction.row_count2
-    used = np.arange(addresses.shape[2] * config.rows) < rows
+    used = np.arange(addresses.shape[2] * addresses.shape[3]) < rows
     return addresses[:, :, used.reshape(addresses.shape[2:4])].ravel()
 
 
@@ -82,6 +88,9 @@ class History:
 
     def __init__(self, config: AcceleratorConfig, memory_bytes: int):
         sizes = {Space.STREAM: config.stream_elements, Space.STATIONARY: config.stationary_elements,
+                 Space.PREDICTOR_STREAM: config.predictor_stream_elements,
+                 Space.PREDICTOR_STATIONARY: config.predictor_stationary_elements,
+                 Space.LOCAL: 4 * config.predictor_elements // EXTERNAL_UNIT,
                  Space.VECTOR: config.vector_elements, Space.EXTERNAL: memory_bytes // EXTERNAL_UNIT}
         self._writers = {space: np.zeros(size, np.int32) for space, size in sizes.items()}  # number + 1
         self._readers = {}

@@ -6,8 +6,8 @@ from itertools import product
 import numpy as np
 import torch
 
-from adagp.spec.config import AcceleratorConfig
-from adagp.spec.isa import Array
+from adagp.spec.config import AcceleratorConfig, ArrayShape
+from adagp.spec.isa import Array, PredictorArray
 
 from .arithmetic import INFINITY, MAGNITUDE, add, bits, canonical, flush, widen
 from .walk import Walk
@@ -45,6 +45,11 @@ def compile_array(instruction: Array, config: AcceleratorConfig):
     return execute
 
 
+def array_of(instruction: Array, config: AcceleratorConfig) -> ArrayShape:
+    """The array that ``instruction`` runs on."""
+    return config.predictor_array if isinstance(instruction, PredictorArray) else config.array
+
+
 def multiply_accumulates(instruction: Array) -> int:
     """Useful multiply-accumulates: active rows times active columns per vector."""
     i = instruction
@@ -62,10 +67,10 @@ def accumulator_walk(instruction: Array, config: AcceleratorConfig) -> Walk:
 
 def stream_walk(instruction: Array, config: AcceleratorConfig) -> Walk:
     """Axes: outer 1, outer 0, chunk, row, stream 2, 1, 0. Covers whole chunks."""
-    i = instruction
-    chunks = -(-i.row_count0 * i.row_count1 * i.row_count2 // config.rows)
-    return Walk(config.stream_elements, i.stream,
-                (i.outer_count1, i.outer_count0, chunks, config.rows, i.stream_count2, i.stream_count1, i.stream_count0),
+    i, array = instruction, array_of(instruction, config)
+    chunks = -(-i.row_count0 * i.row_count1 * i.row_count2 // array.rows)
+    return Walk(array.stream_elements, i.stream,
+                (i.outer_count1, i.outer_count0, chunks, array.rows, i.stream_count2, i.stream_count1, i.stream_count0),
                 (i.stream_outer_stride1, i.stream_outer_stride0, i.chunk_stride, 1,
                  i.stream_stride2, i.stream_stride1, i.stream_stride0))
 
@@ -73,7 +78,7 @@ def stream_walk(instruction: Array, config: AcceleratorConfig) -> Walk:
 def stationary_walk(instruction: Array, config: AcceleratorConfig) -> Walk:
     """Axes: outer 1, outer 0, row 2, 1, 0, column."""
     i = instruction
-    return Walk(config.stationary_elements, i.stationary,
+    return Walk(array_of(i, config).stationary_elements, i.stationary,
                 (i.outer_count1, i.outer_count0, i.row_count2, i.row_count1, i.row_count0, i.columns),
                 (i.stationary_outer_stride1, i.stationary_outer_stride0,
                  i.row_stride2, i.row_stride1, i.row_stride0, 1))
@@ -87,14 +92,14 @@ def _split(instruction: Array, config: AcceleratorConfig) -> list[Array]:
         1 if stride == 0 else count for count, stride in zip(accumulators.counts, accumulators.strides)))
     if apart.distinct:
         return [instruction]
-    parts = []
+    parts, array = [], array_of(i, config)
     for i1, i0 in product(range(i.outer_count1), range(i.outer_count0)):
         fresh = (i1 == 0 or i.accumulator_outer_stride1) and (i0 == 0 or i.accumulator_outer_stride0)
         parts.append(replace(
             i, outer_count0=1, outer_count1=1, accumulate=int(i.accumulate or not fresh),
-            stream=(i.stream + i1 * i.stream_outer_stride1 + i0 * i.stream_outer_stride0) % config.stream_elements,
+            stream=(i.stream + i1 * i.stream_outer_stride1 + i0 * i.stream_outer_stride0) % array.stream_elements,
             stationary=(i.stationary + i1 * i.stationary_outer_stride1
-                        + i0 * i.stationary_outer_stride0) % config.stationary_elements,
+                        + i0 * i.stationary_outer_stride0) % array.stationary_elements,
             accumulator=(i.accumulator + i1 * i.accumulator_outer_stride1
                          + i0 * i.accumulator_outer_stride0) % config.vector_words))
     return parts
@@ -104,7 +109,7 @@ class _Pass:
     """An instruction whose outer loops either all share one accumulator or have it apart."""
 
     def __init__(self, instruction: Array, config: AcceleratorConfig):
-        self.instruction, self.config = instruction, config
+        self.instruction, self.array = instruction, array_of(instruction, config)
         self.rows = instruction.row_count0 * instruction.row_count1 * instruction.row_count2
         self.stream = stream_walk(instruction, config)
         self.stationary = stationary_walk(instruction, config)
@@ -121,32 +126,32 @@ class _Pass:
         words = self.words.read(vector).reshape(self.parallel, self.vectors, -1)
         old = words.transpose(0, 2, 1) if self.instruction.accumulate else None
         exact = operands.exact and (old is None or _smallest_exponent(old) > 23)
-        columns = self.instruction.columns if exact else self.config.columns
+        columns = self.instruction.columns if exact else self.array.columns
         sums = (_sum_exactly if exact else _sum_flushing)(
             operands, None if old is None else np.ascontiguousarray(old[:, :columns]), columns)
         result = np.zeros(words.shape, np.float32)
         result[:, :, :columns] = canonical(sums).transpose(0, 2, 1)
         if old is not None:
-            idle = words[:, :, columns:self.config.columns]
-            result[:, :, columns:self.config.columns] = canonical(add(idle, np.zeros(1, np.float32)))
+            idle = words[:, :, columns:self.array.columns]
+            result[:, :, columns:self.array.columns] = canonical(add(idle, np.zeros(1, np.float32)))
         self.words.write(vector, result.reshape(*self.words.counts, -1))
 
     def _operands(self, stream: np.ndarray, stationary: np.ndarray) -> Operands:
-        config, tiles = self.config, (self.parallel, -1)
+        array, tiles = self.array, (self.parallel, -1)
         w = self.stationary.read(stationary)
         outers = w.shape[:2]
-        padded = np.zeros((*outers, self.chunks * config.rows, w.shape[-1]), np.uint16)
+        padded = np.zeros((*outers, self.chunks * array.rows, w.shape[-1]), np.uint16)
         padded[:, :, :self.rows] = w.reshape(*outers, self.rows, -1)
-        padded = padded.transpose(*self.order, 2, 3).reshape(*tiles, config.rows, w.shape[-1])
+        padded = padded.transpose(*self.order, 2, 3).reshape(*tiles, array.rows, w.shape[-1])
         region, walk = stream, self.stream
         if walk.straight:
             region = stream[walk.first:walk.last + 1]
             walk = Walk(region.size, self.stream.base % stream.size - walk.first, walk.counts, walk.strides)
         x = walk.read(widen(region)).transpose(*self.order, 2, 3, 4, 5, 6)
-        x = np.ascontiguousarray(x.reshape(*tiles, self.chunks, config.rows, self.vectors))
-        if self.rows % config.rows:
-            x[:, :, -1, self.rows % config.rows:] = 0
-        return Operands(x.reshape(*tiles, config.rows, self.vectors), widen(padded),
+        x = np.ascontiguousarray(x.reshape(*tiles, self.chunks, array.rows, self.vectors))
+        if self.rows % array.rows:
+            x[:, :, -1, self.rows % array.rows:] = 0
+        return Operands(x.reshape(*tiles, array.rows, self.vectors), widen(padded),
                         _products_are_exact(region, padded)
                         or _products_are_exact((bits(x) >> np.uint32(16)).astype(np.uint16), padded))
 

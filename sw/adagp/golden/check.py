@@ -6,9 +6,9 @@ from adagp.spec.config import AcceleratorConfig
 from adagp.spec.isa import (
     Addend, Array, Engine, Instruction, Load, Store, Vector, disassemble)
 
-from .accesses import History, Space, accesses
+from .accesses import EXTERNAL_UNIT, History, Space, accesses
 from .arithmetic import BINARY
-from .vector_unit import reads_b, word_walk
+from .vector_unit import reads_b, word_walk, writes_word
 
 
 class ProgramError(Exception):
@@ -86,6 +86,8 @@ def check_instruction(instruction: Instruction, config: AcceleratorConfig, numbe
 
 
 def _vector_problem(instruction: Vector, config: AcceleratorConfig) -> str | None:
+    if not writes_word(instruction):
+        return None
     if instruction.function in BINARY and instruction.addend == Addend.NONE:
         return "needs addend B or T as its y"
     written = word_walk(instruction, "d", config).addresses().ravel()
@@ -103,5 +105,7 @@ def _vector_problem(instruction: Vector, config: AcceleratorConfig) -> str | Non
 def _describe(place: tuple[Space, int]) -> str:
     space, address = place
     if space == Space.EXTERNAL:
-        return f"external memory at {2 * address:#x}"
+        return f"external memory at {EXTERNAL_UNIT * address:#x}"
+    if space == Space.LOCAL:
+        return f"predictor memory at {EXTERNAL_UNIT * address:#x}"
     return f"element {address} of {space.name}"

@@ -4,14 +4,15 @@ import numpy as np
 
 from adagp.spec.config import AcceleratorConfig
 from adagp.spec.isa import (
-    INSTRUCTION_BYTES, TOKEN_LIMIT, Array, End, Engine, FaultCause, Load, Store)
+    INSTRUCTION_BYTES, TOKEN_LIMIT, Array, End, Engine, FaultCause, Load, PredictorArray, Store)
 from adagp.spec.machine import MachineFault
+from adagp.spec.registers import field
 from adagp.spec.schedule import Phase
 
 from .array_unit import multiply_accumulates
 from .check import Checker
 from .program import Decoder, Scratchpads, Step
-from .registers import RegisterFile
+from .registers import QUALITIES, RegisterFile
 from .transfer import transferred_bytes
 
 
@@ -19,9 +20,10 @@ class GoldenMachine:
     """A :class:`adagp.spec.machine.Machine` without time.
 
     ``memory`` is uint8 [memory_bytes]; ``stream`` and ``stationary`` are uint16 operand bits,
-    ``vector`` is float32 [words, lanes]. All four are writable in place and zero at first.
+    ``vector`` is float32 [words, lanes]; ``predictor_memory`` is uint8, there in every design but
+    out of reach where the design has none. All are writable in place and zero at first.
 
-    Counters are those that do not need time: PASS_MACS, PHASE_BATCHES, INSTRUCTIONS (with End),
+    Counters are those that do not need time: PASS_MACS, LAYER_MACS, PHASE_BATCHES, INSTRUCTIONS (with End),
     BYTES_READ and BYTES_WRITTEN (bytes that the program asks for, not those of whole beats).
 
     A fault leaves memories, BASE and BATCH as they were when the faulting instruction started, so
@@ -43,8 +45,12 @@ class GoldenMachine:
         self.stream = np.zeros(config.stream_elements, np.uint16)
         self.stationary = np.zeros(config.stationary_elements, np.uint16)
         self.vector = np.zeros((config.vector_words, config.vector_lanes), np.float32)
-        self._decoder = Decoder(config, self.memory, Scratchpads(self.stream, self.stationary, self.vector))
-        self._registers = RegisterFile(config)
+        self.predictor_memory = np.zeros(4 * config.predictor_elements, np.uint8)
+        quality = np.zeros(QUALITIES, np.uint32)
+        self._decoder = Decoder(config, self.memory, Scratchpads(
+            self.stream, self.stationary, self.vector, np.zeros(config.predictor_stream_elements, np.uint16),
+            np.zeros(config.predictor_stationary_elements, np.uint16), self.predictor_memory, quality))
+        self._registers = RegisterFile(config, quality)
         self._check = check
 
     def write(self, register: str, value: int) -> None:
@@ -55,7 +61,7 @@ class GoldenMachine:
         if value & 0b010:
             self._registers.reset()
         if value & 0b100:
-            self._registers.counters = dict.fromkeys(self._registers.counters, 0)
+            self._registers.clear_counters()
         if value & 0b001:
             self.run()
 
@@ -65,28 +71,38 @@ class GoldenMachine:
 
     def counter(self, name: str) -> int:
         """A 64-bit counter; those of time stay 0."""
-        if name not in self._registers.counters:
-            raise KeyError(f"counter must be one of {', '.join(self._registers.counters)}, not {name!r}")
-        return self._registers.counters[name]
+        return self._registers.counter(name)
 
     def run(self) -> None:
         """Executes BATCHES batches. Raises :class:`MachineFault`, and again until a reset."""
         registers = self._registers
         if registers.values["STATUS"] & 0b100:
             raise MachineFault(FaultCause(registers.values["FAULT_CAUSE"]), registers.values["FAULT_ADDRESS"])
-        phase = registers.phase()
         with np.errstate(all="ignore"):
+            self._run_extra(Phase.ENTER)
             for _ in range(registers.values["BATCHES"]):
                 phase = registers.phase()
-                try:
-                    self._run_batch(phase)
-                except MachineFault as fault:
-                    registers.set_status(phase=phase, cause=fault.cause, address=fault.address)
-                    raise
+                self._run_program(phase)
                 registers.complete_batch(phase)
-        registers.set_status(phase=phase)
+            self._run_extra(Phase.LEAVE)
+        registers.set_status()
 
-    def _run_batch(self, phase: Phase) -> None:
+    def _run_extra(self, phase: Phase) -> None:
+        """ENTER or LEAVE, if there is such a program and it is wanted."""
+        values = self._registers.values
+        if values[f"PROGRAM[{int(phase)}].SIZE"] and not values["MODE"] & field("MODE", "stay").mask:
+            self._run_program(phase)
+            self._registers.counters[f"PHASE_BATCHES[{int(phase)}]"] += 1
+
+    def _run_program(self, phase: Phase) -> None:
+        self._registers.running = phase
+        try:
+            self._execute(phase)
+        except MachineFault as fault:
+            self._registers.set_status(cause=fault.cause, address=fault.address)
+            raise
+
+    def _execute(self, phase: Phase) -> None:
         registers = self._registers
         start, size = (registers.values[f"PROGRAM[{int(phase)}].{name}"] for name in ("ADDRESS", "SIZE"))
         bases, window = registers.bases(), registers.window()
@@ -113,8 +129,14 @@ class GoldenMachine:
         counters, instruction = self._registers.counters, step.instruction
         counters["INSTRUCTIONS"] += 1
         match instruction:
+            case PredictorArray():
+                pass
             case Array():
-                counters[f"PASS_MACS[{int(instruction.tag)}]"] += multiply_accumulates(instruction)
+                macs = multiply_accumulates(instruction)
+                counters[f"PASS_MACS[{int(instruction.tag)}]"] += macs
+                self._registers.layer_macs[instruction.layer] += macs
+            case Load() | Store() if instruction.local:
+                pass
             case Load():
                 counters["BYTES_READ"] += transferred_bytes(instruction)
             case Store():

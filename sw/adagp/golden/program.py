@@ -8,10 +8,10 @@ import numpy as np
 from adagp.spec.config import AcceleratorConfig
 from adagp.spec.isa import (
     INSTRUCTION_BYTES, Array, End, Engine, FaultCause, Fill, IllegalInstruction, Instruction, Load,
-    Memory, Store, Vector, decode)
+    Memory, PredictorArray, Store, Vector, decode)
 from adagp.spec.machine import MachineFault
 
-from .array_unit import compile_array
+from .array_unit import array_of, compile_array
 from .transfer import compile_fill, compile_load, compile_store
 from .vector_unit import compile_vector
 
@@ -23,10 +23,16 @@ class Scratchpads:
     stream: np.ndarray      # uint16 [elements], operand bits
     stationary: np.ndarray  # uint16 [elements], operand bits
     vector: np.ndarray      # float32 [words, lanes]
+    predictor_stream: np.ndarray
+    predictor_stationary: np.ndarray
+    local: np.ndarray       # uint8, the predictor memory
+    quality: np.ndarray     # uint32, the QUALITY registers
 
     def __post_init__(self):
         self.elements = {Memory.STREAM: self.stream, Memory.STATIONARY: self.stationary,
-                         Memory.VECTOR: self.vector.reshape(-1).view(np.uint32)}
+                         Memory.VECTOR: self.vector.reshape(-1).view(np.uint32),
+                         Memory.PREDICTOR_STREAM: self.predictor_stream,
+                         Memory.PREDICTOR_STATIONARY: self.predictor_stationary}
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,12 +45,22 @@ class Step:
 
 def check_config(instruction: Instruction, config: AcceleratorConfig) -> None:
     """Raises :class:`IllegalInstruction` for what a machine of this configuration lacks."""
-    if Engine.PREDICTOR in instruction.wait | instruction.signal:
-        raise IllegalInstruction(f"wait and signal must not contain PREDICTOR in design {config.design.name}")
-    if isinstance(instruction, Array) and instruction.columns > config.columns:
-        raise IllegalInstruction(f"Array.columns must be at most {config.columns}, not {instruction.columns}")
+    memory = getattr(instruction, "memory", None)
+    if not config.design.has_predictor_array and (
+            Engine.PREDICTOR in instruction.wait | instruction.signal or isinstance(instruction, PredictorArray)
+            or memory in (Memory.PREDICTOR_STREAM, Memory.PREDICTOR_STATIONARY)):
+        raise IllegalInstruction(f"design {config.design.name} has no array for the predictor")
+    if getattr(instruction, "local", 0) and not config.design.has_predictor_memory:
+        raise IllegalInstruction(f"design {config.design.name} has no predictor memory")
+    if isinstance(instruction, Array) and instruction.columns > array_of(instruction, config).columns:
+        raise IllegalInstruction(f"{type(instruction).__name__}.columns must be at most "
+                                 f"{array_of(instruction, config).columns}, not {instruction.columns}")
+    if isinstance(instruction, Vector) and instruction.lane >= config.vector_lanes:
+        raise IllegalInstruction(f"Vector.lane must be below {config.vector_lanes}, not {instruction.lane}")
     if isinstance(instruction, Load) and instruction.transpose:
-        lanes = config.stream_lanes if instruction.memory == Memory.STREAM else config.stationary_lanes
+        array = config.predictor_array if memory >= Memory.PREDICTOR_STREAM else config.array
+        streamed = memory in (Memory.STREAM, Memory.PREDICTOR_STREAM)
+        lanes = array.stream_lanes if streamed else array.stationary_lanes
         if instruction.count0 > lanes:
             raise IllegalInstruction(f"Load.count0 must be at most {lanes} with transpose, not {instruction.count0}")
 
@@ -98,17 +114,23 @@ class Decoder:
         match instruction:
             case Load():
                 run, target = compile_load(instruction, config), pads.elements[instruction.memory]
+                if instruction.local:
+                    return lambda bases, window: run(target, pads.local, 0, (0, pads.local.size - 1))
                 return lambda bases, window: run(target, memory, bases[instruction.base], window)
             case Fill():
                 run, target = compile_fill(instruction, config), pads.elements[instruction.memory]
                 return lambda bases, window: run(target)
             case Array():
                 run = compile_array(instruction, config)
-                return lambda bases, window: run(pads.stream, pads.stationary, pads.vector)
+                stream, stationary = ((pads.predictor_stream, pads.predictor_stationary)
+                                      if isinstance(instruction, PredictorArray) else (pads.stream, pads.stationary))
+                return lambda bases, window: run(stream, stationary, pads.vector)
             case Vector():
                 run = compile_vector(instruction, config)
-                return lambda bases, window: run(pads.vector)
+                return lambda bases, window: run(pads.vector, pads.quality)
             case Store():
                 run, source = compile_store(instruction, config), pads.elements[Memory.VECTOR]
+                if instruction.local:
+                    return lambda bases, window: run(source, pads.local, 0, (0, pads.local.size - 1))
                 return lambda bases, window: run(source, memory, bases[instruction.base], window)
         return None

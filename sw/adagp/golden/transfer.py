@@ -16,7 +16,8 @@ ADDRESS_SPACE = 1 << 32
 
 def memory_elements(config: AcceleratorConfig, memory: Memory) -> int:
     return {Memory.STREAM: config.stream_elements, Memory.STATIONARY: config.stationary_elements,
-            Memory.VECTOR: config.vector_elements}[memory]
+            Memory.VECTOR: config.vector_elements, Memory.PREDICTOR_STREAM: config.predictor_stream_elements,
+            Memory.PREDICTOR_STATIONARY: config.predictor_stationary_elements}[memory]
 
 
 def scratchpad_walk(instruction: Load | Fill | Store, config: AcceleratorConfig) -> Walk:

@@ -6,12 +6,19 @@ meaning of a program is that of executing its instructions one after the other; 
 engines overlap them without changing that meaning.
 
 **Memories.** ``STREAM`` and ``STATIONARY`` hold operands and are addressed by operand: any run of
-up to ``lanes`` consecutive operands can be read or written at any address. ``VECTOR`` holds words
+up to ``lanes`` consecutive operands can be read or written at any address. The predictor's array
+has such memories of its own, ``PREDICTOR_STREAM`` and ``PREDICTOR_STATIONARY``. ``VECTOR`` holds words
 of ``vector_lanes`` float32 values; the array and the vector unit address it by word, ``Load``,
 ``Fill`` and ``Store`` by element (element = word · vector_lanes + lane). All addresses wrap at the
 size of their memory. Address strides are modulo 2**20 (word strides of the vector unit modulo
 2**16), so a negative stride is its two's complement. External addresses are the chosen base
 register plus ``offset`` plus signed 32-bit strides, in bytes, modulo 2**32.
+
+**The predictor memory** of a design that has one takes the place of external memory in a ``Load`` or
+``Store`` with ``local``: its addresses count from its first byte, no base register is added (``base``
+is not looked at), and its size is the window. A design without one does not know ``local``, one
+without an array for the predictor neither ``PredictorArray`` nor its memories nor the PREDICTOR
+bit of ``wait`` and ``signal``: all are illegal there.
 
 **Loops.** ``count0`` is the innermost. Every count and length is at least 1; a zero is illegal.
 
@@ -52,12 +59,19 @@ class Opcode(IntEnum):
     VECTOR = 4
     STORE = 5
     END = 6
+    PREDICTOR_ARRAY = 7
 
 
 class Memory(IntEnum):
     STREAM = 0
     STATIONARY = 1
     VECTOR = 2
+    PREDICTOR_STREAM = 3
+    PREDICTOR_STATIONARY = 4
+
+    @property
+    def holds_operands(self) -> bool:
+        return self is not Memory.VECTOR
 
 
 class Format(IntEnum):
@@ -84,6 +98,7 @@ class Function(IntEnum):
     EXP2 = 7
     EXPONENT = 8
     SIGNIFICAND = 9
+    REPORT = 10
 
 
 class Multiplier(IntEnum):
@@ -118,7 +133,7 @@ class FaultCause(IntEnum):
     ILLEGAL_INSTRUCTION = 1   # address of the instruction
     READ_ERROR = 2            # address of the burst
     WRITE_ERROR = 3           # address of the burst
-    WINDOW = 4                # first address of the run that leaves the window
+    WINDOW = 4                # first address of the run that leaves the window or the predictor memory
     MISALIGNED = 5            # address that is no multiple of its element
     DEADLOCK = 6              # address of the next instruction to fetch
     OVERRUN = 7               # address after the last instruction: no End before it
@@ -152,13 +167,13 @@ class Instruction:
 
 @dataclass(frozen=True, kw_only=True)
 class Load(Instruction):
-    """External memory → scratchpad, converting on the way.
+    """External memory, or with ``local`` the predictor memory → scratchpad, converting on the way.
 
     Natural (``transpose=0``), for all loop indices i and e < length::
 
         memory[destination + Σ i·destination_stride + e] = source[offset + Σ i·source_stride + e·size]
 
-    Transposed (``transpose=1``; destination STREAM or STATIONARY; count0 at most its lanes): the
+    Transposed (``transpose=1``; destination a memory of operands; count0 at most its lanes): the
     column e of a row i0 becomes lane i0 of the word that ``destination_stride0`` places::
 
         memory[destination + e·destination_stride0 + i1·destination_stride1
@@ -178,7 +193,8 @@ class Load(Instruction):
     transpose: int = 0
     dense: int = 0
     format: Format
-    base: int
+    local: int = 0
+    base: int = 0
     offset: int
     destination: int
     length: int
@@ -198,7 +214,7 @@ class Load(Instruction):
             raise ValueError(f"Load.dense needs transpose=0 and source_stride0 equal to length times size, "
                              f"not {self.source_stride0!r} with length {self.length}")
         if self.transpose and self.memory == Memory.VECTOR:
-            raise ValueError("Load.transpose needs memory STREAM or STATIONARY, not VECTOR")
+            raise ValueError("Load.transpose needs a memory of operands, not VECTOR")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -242,12 +258,14 @@ class Array(Instruction):
     overwritten, what is visited again is added to.
 
     ``columns`` is at most the array's columns. One vector enters per cycle; tile n + 1 loads
-    behind tile n, so nothing is lost while stream_count is at least the array's rows.
+    behind tile n, so nothing is lost while stream_count is at least the array's rows. ``tag`` and
+    ``layer`` choose the counters that the cycles and multiply-accumulates are booked on.
     """
 
     opcode: ClassVar[Opcode] = Opcode.ARRAY
     engine: ClassVar[Engine] = Engine.ARRAY
     tag: Pass
+    layer: int = 0
     accumulate: int = 0
     columns: int
     stream: int
@@ -277,12 +295,22 @@ class Array(Instruction):
 
 
 @dataclass(frozen=True, kw_only=True)
+class PredictorArray(Array):
+    """``Array`` on the predictor's array: its rows, columns and operand memories, and accumulators
+    in the same vector memory. The counters of ``Array`` do not see it, except BUSY."""
+
+    opcode: ClassVar[Opcode] = Opcode.PREDICTOR_ARRAY
+    engine: ClassVar[Engine] = Engine.PREDICTOR
+
+
+@dataclass(frozen=True, kw_only=True)
 class Vector(Instruction):
     """Elementwise arithmetic on words of the vector memory::
 
         for all i:  vector[d + Σ i·d_stride] = f(vector[a + Σ i·a_stride], vector[b + Σ i·b_stride])
 
-    with every lane alike; ``broadcast`` gives all lanes lane 0 of the word read at b. y is b or t.
+    with every lane alike; ``broadcast`` gives all lanes the lane ``lane`` of the word read at b
+    (``lane`` is below the vector lanes). y is b or t.
 
     - ARITHMETIC: p = a, a·b or a·s (``multiplier``), negated if ``negate_product``; then p, p + b
       or p + t (``addend``), the term negated before if ``negate_addend``; then, if ``relu``, the
@@ -296,6 +324,8 @@ class Vector(Instruction):
     - EXP2: 2^n with n = a truncated towards zero; n < −126 → +0, n > 127 → +∞, NaN → NaN.
     - EXPONENT: the unbiased exponent of |a| as a float32; ±0 → −∞, ±∞ → +∞, NaN → NaN.
     - SIGNIFICAND: |a| scaled into [1, 2); ±0 → 1.0, ±∞ → 1.0, NaN → NaN.
+    - REPORT: no word is written; lane 0 of a goes, bit by bit, to the register
+      QUALITY[(d + Σ i·d_stride) mod 128], in the order of the loops.
 
     Subnormal a, b, s, t count as zeros of their sign in all but bit copies. NaN is canonical.
 
@@ -315,6 +345,7 @@ class Vector(Instruction):
     negate_addend: int = 0
     relu: int = 0
     broadcast: int = 0
+    lane: int = 0
     sync: int = 1
     s: int = 0
     t: int = 0
@@ -337,20 +368,22 @@ class Vector(Instruction):
 
 @dataclass(frozen=True, kw_only=True)
 class Store(Instruction):
-    """Vector memory → external memory, for all loop indices i and e < length::
+    """Vector memory → external memory, or with ``local`` the predictor memory, for all loop indices i
+    and e < length::
 
         destination[offset + Σ i·destination_stride + e·size] = vector[source + Σ i·source_stride + e]
 
     FLOAT32 is copied bit by bit, OPERAND is rounded as in ``Load``. ``dense`` states that
     ``destination_stride0 == length · size``, so that the count0 runs are written as one. Runs of
-    one instruction must not overlap in external memory.
+    one instruction must not overlap there.
     """
 
     opcode: ClassVar[Opcode] = Opcode.STORE
     engine: ClassVar[Engine] = Engine.STORE
     dense: int = 0
     format: Format
-    base: int
+    local: int = 0
+    base: int = 0
     offset: int
     source: int
     length: int
@@ -380,7 +413,7 @@ class End(Instruction):
 
 
 INSTRUCTIONS: dict[Opcode, type[Instruction]] = {
-    kind.opcode: kind for kind in (Load, Fill, Array, Vector, Store, End)}
+    kind.opcode: kind for kind in (Load, Fill, Array, PredictorArray, Vector, Store, End)}
 
 
 class IllegalInstruction(ValueError):
