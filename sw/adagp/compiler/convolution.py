@@ -32,7 +32,7 @@ def forward(e: Emitter, layer: Convolution, x: Images, weight: Tensor, bias: Ten
 
     A tile has at most ``most_rows`` rows.
     """
-    config, (images, _, _, channels) = e.config, x.shape
+    config, array, (images, _, _, channels) = e.config, e.array_shape, x.shape
     height, width, _ = layer.output
     (kernel_height, kernel_width), (down, right), (top, left) = layer.kernel, layer.stride, layer.padding
     run = kernel_width * channels
@@ -43,17 +43,17 @@ def forward(e: Emitter, layer: Convolution, x: Images, weight: Tensor, bias: Ten
                       bottom=(row + rows - 1) * down - top + kernel_height,
                       left=-left, right=(width - 1) * right - left + kernel_width)
 
-    parts = _kernel_parts(kernel_height, run, widest, config.stationary_elements // 2)
+    parts = _kernel_parts(kernel_height, run, widest, array.stationary_elements // 2)
     most_words = min(e.scratch.bank_words, most_rows or e.scratch.bank_words)
     tiles = pixel_tiles(images, height, width, lambda n, rows: n * rows * width <= most_words
-                        and window(0, n, 0, rows).elements(channels) <= config.stream_elements // 2)
+                        and window(0, n, 0, rows).elements(channels) <= array.stream_elements // 2)
     if not tiles:
         raise CompileError(f"{layer.name}: one output row needs {width} words of AcceleratorConfig.vector_words "
                            f"/ vector_banks, of which {most_words} are free, and {window(0, 1, 0, 1).elements(channels)} "
-                           f"elements of half AcceleratorConfig.stream_elements, which is {config.stream_elements // 2}")
+                           f"elements of half {e.scratch.stream_parameter}, which is {array.stream_elements // 2}")
     part_elements = max(rows * length for _, rows, _, length in parts) * widest
-    weights = slots(e.scratch.stationary, config.stationary_elements, part_elements, 2 * len(parts))
-    inputs = slots(e.scratch.stream, config.stream_elements, window(*tiles[0]).elements(channels), len(tiles))
+    weights = slots(e.scratch.stationary, array.stationary_elements, part_elements, 2 * len(parts))
+    inputs = slots(e.scratch.stream, array.stream_elements, window(*tiles[0]).elements(channels), len(tiles))
     words = max(count * rows for _, count, _, rows in tiles) * width
     accumulators = [e.scratch.vector(words, bank) for bank in (0, 1)]
     biases = [e.scratch.vector(1, bank) for bank in (2, 3)] if bias else [None, None]
@@ -65,20 +65,20 @@ def forward(e: Emitter, layer: Convolution, x: Images, weight: Tensor, bias: Ten
         for tile in tiles:
             first, some, row, rows = tile
             view = window(*tile)
-            source = inputs.get(tile, lambda address: load_window(e, x, view, Memory.STREAM, address))
+            source = inputs.get(tile, lambda address: load_window(e, x, view, e.stream, address))
             word = accumulators[turn]
             turn ^= 1
             for index, (kernel_row, kernel_rows, start, length) in enumerate(parts):
                 stationary = weights.get((column, index), lambda address: e.load_transposed(
                     weight, (column * kernel_height * run + kernel_row * run + start) * weight.format.bytes,
-                    Memory.STATIONARY, address, rows=count, row_stride=kernel_height * run * weight.format.bytes,
+                    e.stationary, address, rows=count, row_stride=kernel_height * run * weight.format.bytes,
                     columns=length if kernel_rows == 1 else kernel_rows * length, column_stride=count))
                 e.array(tag=tag, accumulate=int(index > 0), columns=count, accumulator=word,
                         stream=source + kernel_row * view.pitch(channels) + start, stationary=stationary,
                         stream_count0=width, stream_stride0=right * channels,
                         stream_count1=rows, stream_stride1=down * view.pitch(channels),
                         stream_count2=some, stream_stride2=view.image_pitch(channels),
-                        row_count0=length, row_stride0=count, chunk_stride=config.rows,
+                        row_count0=length, row_stride0=count, chunk_stride=array.rows,
                         outer_count0=kernel_rows, stream_outer_stride0=view.pitch(channels),
                         stationary_outer_stride0=length * count)
             consume(Tile(word=word, row=(first * height + row) * width, loops=((some * rows * width, 1),),
@@ -92,11 +92,11 @@ def input_gradient(e: Emitter, layer: Convolution, dy: Tensor, weight: Tensor, c
     A stride splits the input pixels into classes that see different taps of the kernel; each class
     is a convolution of dy with stride 1, so no multiplication by inserted zeros is done.
     """
-    config, (images, _, _, outputs) = e.config, dy.shape
+    config, array, (images, _, _, outputs) = e.config, e.array_shape, dy.shape
     in_height, in_width, channels = layer.image
     kernel_height, kernel_width = layer.kernel
     down, right = layer.stride
-    columns = column_tiles(channels, config.columns)
+    columns = column_tiles(channels, array.columns)
     widest = max(count for _, count in columns)
     vertical = _Classes(in_height, layer.kernel[0], down, layer.padding[0])
     horizontal = _Classes(in_width, layer.kernel[1], right, layer.padding[1])
@@ -109,32 +109,32 @@ def input_gradient(e: Emitter, layer: Convolution, dy: Tensor, weight: Tensor, c
 
     tiles = pixel_tiles(images, in_height, in_width, lambda n, rows: (rows == in_height or rows % down == 0)
                         and n * rows * in_width <= e.scratch.bank_words
-                        and window(0, n, 0, rows).elements(outputs) <= config.stream_elements // 2)
+                        and window(0, n, 0, rows).elements(outputs) <= array.stream_elements // 2)
     if not tiles:
         raise CompileError(f"{layer.name}: {down} input rows need {down * in_width} words of "
                            f"AcceleratorConfig.vector_words / vector_banks, which is {e.scratch.bank_words}, and "
                            f"{window(0, 1, 0, down).elements(outputs)} elements of half "
-                           f"AcceleratorConfig.stream_elements, which is {config.stream_elements // 2}")
+                           f"{e.scratch.stream_parameter}, which is {array.stream_elements // 2}")
     taps = kernel_height * kernel_width
-    whole = outputs * taps * widest <= config.stationary_elements // 2
-    slice_outputs = outputs if whole else min(outputs, config.stationary_elements // 2 // widest)
-    weights = slots(e.scratch.stationary, config.stationary_elements,
+    whole = outputs * taps * widest <= array.stationary_elements // 2
+    slice_outputs = outputs if whole else min(outputs, array.stationary_elements // 2 // widest)
+    weights = slots(e.scratch.stationary, array.stationary_elements,
                     (outputs * taps if whole else slice_outputs) * widest, 2)
     largest = max(window(*tile).elements(outputs) for tile in tiles)
-    inputs = slots(e.scratch.stream, config.stream_elements, max(largest, 1), len(tiles))
+    inputs = slots(e.scratch.stream, array.stream_elements, max(largest, 1), len(tiles))
     words = max(count * rows for _, count, _, rows in tiles) * in_width
     accumulators = [e.scratch.vector(words, bank) for bank in (0, 1)]
     by_output, by_row, by_tap, by_channel = weight.strides()
     turn = 0
     for column, count in columns:
         def load_whole(address):
-            e.load(weight, column * by_channel, Memory.STATIONARY, address, count,
+            e.load(weight, column * by_channel, e.stationary, address, count,
                    ((taps, by_tap, count), (outputs, by_output, taps * count)))
         for tile in tiles:
             first, some, row, rows = tile
             view = window(*tile)
             pitch = view.pitch(outputs)
-            source = inputs.get(tile, lambda address: load_window(e, Images(tensor=dy), view, Memory.STREAM, address))
+            source = inputs.get(tile, lambda address: load_window(e, Images(tensor=dy), view, e.stream, address))
             word = accumulators[turn]
             turn ^= 1
             for y in vertical.parts(row, rows):
@@ -144,7 +144,7 @@ def input_gradient(e: Emitter, layer: Convolution, dy: Tensor, weight: Tensor, c
                                   stream_count0=x.count, stream_stride0=outputs,
                                   stream_count1=y.count, stream_stride1=pitch,
                                   stream_count2=some, stream_stride2=view.image_pitch(outputs),
-                                  chunk_stride=config.rows)
+                                  chunk_stride=array.rows)
                     start = source + (y.first - view.top) * pitch + (x.first - left) * outputs
                     if not y.taps or not x.taps:
                         e.fill(Memory.VECTOR, word * config.vector_lanes, size * config.vector_lanes)
@@ -164,7 +164,7 @@ def input_gradient(e: Emitter, layer: Convolution, dy: Tensor, weight: Tensor, c
                             offset = (o * by_output + (y.last_tap - down * j) * by_row
                                       + (x.last_tap - right * i) * by_tap + column * by_channel)
                             base = weights.get((column, offset), lambda address: e.load(
-                                weight, offset, Memory.STATIONARY, address, count, ((length, by_output, count),)))
+                                weight, offset, e.stationary, address, count, ((length, by_output, count),)))
                             e.array(**fields, accumulate=int(number > 0), stationary=base,
                                     stream=start + j * pitch + i * outputs + o,
                                     row_count0=length, row_stride0=count)
@@ -184,7 +184,7 @@ def weight_gradient(e: Emitter, layer: Convolution, x: Images, dy: Tensor, consu
     The contraction runs over pixels: pixels of x are stationary as they lie, dy streams transposed.
     The bias gradient is the same with a column of ones.
     """
-    config, (images, _, _, channels) = e.config, x.shape
+    config, array, (images, _, _, channels) = e.config, e.array_shape, x.shape
     height, width, outputs = layer.output
     (kernel_height, kernel_width), (down, right), (top, left) = layer.kernel, layer.stride, layer.padding
     run = kernel_width * channels
@@ -195,27 +195,27 @@ def weight_gradient(e: Emitter, layer: Convolution, x: Images, dy: Tensor, consu
                       left=-left, right=(width - 1) * right - left + kernel_width)
 
     def chunks(count, rows):
-        return -(-count * rows * width // config.rows)
+        return -(-count * rows * width // array.rows)
 
     some_outputs = min(outputs, e.scratch.bank_words, most_rows or outputs)
-    while chunks(1, 1) * some_outputs * config.rows > config.stream_elements // 2 and some_outputs > 1:
+    while chunks(1, 1) * some_outputs * array.rows > array.stream_elements // 2 and some_outputs > 1:
         some_outputs = -(-some_outputs // 2)
     tiles = pixel_tiles(images, height, width, lambda n, rows: window(0, n, 0, rows).elements(channels)
-                        <= (config.stationary_elements - 1) // 2
-                        and chunks(n, rows) * some_outputs * config.rows <= config.stream_elements // 2)
+                        <= (array.stationary_elements - 1) // 2
+                        and chunks(n, rows) * some_outputs * array.rows <= array.stream_elements // 2)
     if not tiles:
         raise CompileError(f"{layer.name}: one row of pixels needs {window(0, 1, 0, 1).elements(channels)} elements of "
-                           f"half AcceleratorConfig.stationary_elements, which is {config.stationary_elements // 2}, "
-                           f"and {chunks(1, 1) * some_outputs * config.rows} of half AcceleratorConfig.stream_elements, "
-                           f"which is {config.stream_elements // 2}")
+                           f"half {e.scratch.stationary_parameter}, which is {array.stationary_elements // 2}, "
+                           f"and {chunks(1, 1) * some_outputs * array.rows} of half {e.scratch.stream_parameter}, "
+                           f"which is {array.stream_elements // 2}")
     ones = e.scratch.stationary(1)
     if consume_bias:
-        e.fill(Memory.STATIONARY, ones, 1, value=1.0)
+        e.fill(e.stationary, ones, 1, value=1.0)
     inputs = slots(e.scratch.stationary, e.scratch.free_stationary(), window(*tiles[0]).elements(channels), len(tiles))
-    gradients = slots(e.scratch.stream, config.stream_elements,
-                      chunks(tiles[0][1], tiles[0][3]) * some_outputs * config.rows, len(tiles))
+    gradients = slots(e.scratch.stream, array.stream_elements,
+                      chunks(tiles[0][1], tiles[0][3]) * some_outputs * array.rows, len(tiles))
     works = [(kernel_row, start, count) for kernel_row in range(kernel_height)
-             for start, count in column_tiles(run, config.columns)]
+             for start, count in column_tiles(run, array.columns)]
     works += [None] if consume_bias else []
     per_stage = max(1, min(e.scratch.bank_words // some_outputs, -(-len(works) // 2)))
     accumulators = [e.scratch.vector(per_stage * some_outputs, bank) for bank in (0, 1)]
@@ -229,13 +229,13 @@ def weight_gradient(e: Emitter, layer: Convolution, x: Images, dy: Tensor, consu
             for tile in tiles:
                 view, (first, some, row, rows) = window(*tile), tile
                 if stage != [None]:
-                    pixels = inputs.get(tile, lambda address: load_window(e, x, view, Memory.STATIONARY, address))
+                    pixels = inputs.get(tile, lambda address: load_window(e, x, view, e.stationary, address))
                 stream = gradients.get((output, tile), lambda address: _load_pixels_transposed(
                     e, dy, (first * height + row) * width, some * rows * width, output, part, address))
                 for index, work in enumerate(stage):
                     fields = dict(tag=tag, accumulate=int(tile != tiles[0]), accumulator=word + index * part,
-                                  stream=stream, stream_count0=part, stream_stride0=config.rows,
-                                  chunk_stride=part * config.rows,
+                                  stream=stream, stream_count0=part, stream_stride0=array.rows,
+                                  chunk_stride=part * array.rows,
                                   row_count0=width, row_count1=rows, row_count2=some)
                     if work:
                         kernel_row, start, count = work
@@ -267,15 +267,15 @@ def _evenly(works: list, most: int) -> list[list]:
 
 def _load_pixels_transposed(e: Emitter, dy: Tensor, pixel: int, pixels: int, output: int, outputs: int,
                             address: int) -> None:
-    """Chunks of ``config.rows`` pixels: (chunk, output channel, pixel) in the stream memory."""
-    rows, by_pixel = e.config.rows, dy.strides()[2]
+    """Chunks of ``array.rows`` pixels: (chunk, output channel, pixel) in the stream memory."""
+    rows, by_pixel = e.array_shape.rows, dy.strides()[2]
     offset = pixel * by_pixel + output * dy.format.bytes
     chunks, rest = divmod(pixels, rows)
     if chunks:
-        e.load_transposed(dy, offset, Memory.STREAM, address, rows=rows, row_stride=by_pixel, columns=outputs,
+        e.load_transposed(dy, offset, e.stream, address, rows=rows, row_stride=by_pixel, columns=outputs,
                           column_stride=rows, loops=((chunks, rows * by_pixel, outputs * rows),))
     if rest:
-        e.load_transposed(dy, offset + chunks * rows * by_pixel, Memory.STREAM, address + chunks * outputs * rows,
+        e.load_transposed(dy, offset + chunks * rows * by_pixel, e.stream, address + chunks * outputs * rows,
                           rows=rest, row_stride=by_pixel, columns=outputs, column_stride=rows)
 
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from itertools import product
 
 from adagp.spec.config import AcceleratorConfig
-from adagp.spec.isa import (Addend, Array, Fill, Format, Function, Load, Memory, Multiplier, Store, Vector)
+from adagp.spec.isa import (Addend, Array, Engine, Fill, Format, Function, Load, Memory, Multiplier, PredictorArray,
+                            Store, Vector)
 
 from .program import ProgramBuilder
 from .scratch import Scratch
@@ -43,13 +44,28 @@ class Tile:
 
 
 class Emitter:
-    """Appends to one program. Sources and destinations are given as in :mod:`adagp.spec.isa`,
-    ``loops`` innermost first and of any number."""
+    """Appends to one program, for one of the machine's arrays.
 
-    def __init__(self, config: AcceleratorConfig):
+    ``array_shape`` is the shape of that ``array`` (ARRAY or PREDICTOR), ``stream`` and ``stationary`` are its
+    operand memories. Several emitters may share a ``builder``, each with a ``scratch`` of its own.
+    Sources and destinations are given as in :mod:`adagp.spec.isa`, ``loops`` innermost first and of any
+    number.
+    """
+
+    def __init__(self, config: AcceleratorConfig, array: Engine = Engine.ARRAY, builder: ProgramBuilder | None = None,
+                 scratch: Scratch | None = None):
+        if array not in (Engine.ARRAY, Engine.PREDICTOR) or (
+                array is Engine.PREDICTOR and not config.design.has_predictor_array):
+            raise ValueError(f"Emitter.array must be an array of design {config.design.name}, not {array!r}")
         self.config = config
-        self.builder = ProgramBuilder(config)
-        self.scratch = Scratch(config)
+        self.builder = ProgramBuilder(config) if builder is None else builder  # an empty one is false
+        self.scratch = scratch or Scratch(config, array)
+        if array is Engine.ARRAY:
+            self._instruction, self.array_shape = Array, config.array
+            self.stream, self.stationary = Memory.STREAM, Memory.STATIONARY
+        else:
+            self._instruction, self.array_shape = PredictorArray, config.predictor_array
+            self.stream, self.stationary = Memory.PREDICTOR_STREAM, Memory.PREDICTOR_STATIONARY
 
     # External memory to scratchpads and back
 
@@ -130,7 +146,8 @@ class Emitter:
     # Array and vector unit
 
     def array(self, **fields) -> None:
-        self.builder.emit(Array(**fields))
+        """``Array`` or ``PredictorArray``, whichever array this emitter works for."""
+        self.builder.emit(self._instruction(**fields))
 
     def vector(self, d: int, a: int, loops, b: int = 0, function: Function = Function.ARITHMETIC, *,
                times: str | float | None = None, plus: str | float | None = None, negate_product: bool = False,

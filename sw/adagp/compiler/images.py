@@ -70,7 +70,7 @@ def load_window(e: Emitter, images: Images, window: Window, memory: Memory, dest
     tensor = images.tensor
     if images.inner:
         by_row, by_column, by_image = tensor.strides()
-        lanes = e.config.stream_lanes if memory == Memory.STREAM else e.config.stationary_lanes
+        lanes = e.array_shape.stream_lanes if memory == e.stream else e.array_shape.stationary_lanes
         for start in range(left, right, lanes):
             e.load_transposed(
                 tensor, top * by_row + start * by_column + window.first * by_image, memory, inside + start - left,
