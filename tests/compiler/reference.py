@@ -122,8 +122,9 @@ class Reference:
             second[rows] = adam.beta2 * second[rows] + (1 - adam.beta2) * gradient[rows] ** 2
             hat1 = first[rows] / (1 - adam.beta1 ** self.steps)
             hat2 = second[rows] / (1 - adam.beta2 ** self.steps)
-            parameter[rows] -= adam.lr * hat1 / (hat2.sqrt() + adam.eps)
+            parameter[rows] -= adam.lr * hat1 / (hat2 + adam.eps ** 2).sqrt()
         for suffix, tensor in (("", parameter.detach()), (".exp_avg", first), (".exp_avg_sq", second)):
             if tensor.dim() == 4:
                 tensor = tensor.permute(0, 2, 3, 1)
-            self.tensors[f"predictor.{name}{suffix}"] = tensor.clone()
+            sums = {"": 1, ".exp_avg": 1 - adam.beta1, ".exp_avg_sq": 1 - adam.beta2}  # the machine keeps sums
+            self.tensors[f"predictor.{name}{suffix}"] = tensor / sums[suffix]

@@ -23,8 +23,9 @@ class SGD:
 
 @dataclass(frozen=True, kw_only=True)
 class Adam:
-    """Adam as ``torch.optim.Adam(lr, betas, eps)``, on the parameters that have a gradient: what a
-    smaller layer does not use of the predictor keeps value and moments (as SparseAdam does)."""
+    """Adam as ``torch.optim.Adam(lr, betas, eps)`` but for eps, which is under the root: the step is
+    lr·m̂ / √(v̂ + eps²). It is made on the parameters that have a gradient: what a smaller layer does
+    not use of the predictor keeps value and moments (as SparseAdam does)."""
 
     lr: float = 1e-4
     beta1: float = 0.9
@@ -201,8 +202,9 @@ class MomentumUpdate:
 class AdamUpdate:
     """The tile is a gradient: updates ``weight``, ``first`` and ``second`` moment matrices.
 
-    ``steps`` (2,) holds lr/(1 − β1ᵗ) and 1/(1 − β2ᵗ), see :func:`adam_step`. Takes 3·words of
-    banks 2 and 3.
+    The moments are kept as sums, m ← β1·m + g and v ← β2·v + g², which are those of the textbook
+    over (1 − β1) and (1 − β2); ``steps`` (2,) from :func:`adam_step` makes up for it. Takes 3·words
+    of banks 2 and 3.
     """
 
     def __init__(self, e: Emitter, optimizer: Adam, weight: Tensor, first: Tensor, second: Tensor, steps: Tensor,
@@ -217,18 +219,14 @@ class AdamUpdate:
         w, m, v, t, x, y = self._words
         for tensor, word in zip(self.tensors, (w, m, v)):
             e.load_tile(tensor, tile, word)
-        e.vector(t, g, n, times=1 - o.beta1)
-        e.vector(m, m, n, times=o.beta1, b=t, plus="b")
         e.vector(t, g, n, times="b", b=g)
-        e.vector(t, t, n, times=1 - o.beta2)
+        e.vector(m, m, n, times=o.beta1, b=g, plus="b")
         e.vector(v, v, n, times=o.beta2, b=t, plus="b")
         e.store_tile(self.tensors[1], _moved(tile, m))
         e.store_tile(self.tensors[2], _moved(tile, v))
-        e.vector(x, v, ((n, 1, 1, 0),), b=self._steps + 1, times="b", broadcast=True)
-        e.vector(x, x, n, function=Function.MAXIMUM, plus=1e-36)  # keeps 1/√x and √x normal
-        rsqrt(e, y, x, t, n)
-        e.vector(x, x, n, b=y, times="b", plus=o.eps)
-        reciprocal(e, y, x, t, n)
+        # never zero, so that its reciprocal root is a number
+        e.vector(x, v, ((n, 1, 1, 0),), b=self._steps + 1, times="b", broadcast=True, plus=max(o.eps ** 2, 1e-36))
+        rsqrt(e, y, x, t, n, iterations=2)
         e.vector(y, y, n, b=m, times="b")
         e.vector(y, y, ((n, 1, 1, 0),), b=self._steps, times="b", broadcast=True)
         e.vector(w, w, n, b=y, plus="b", negate_addend=True)
@@ -236,7 +234,8 @@ class AdamUpdate:
 
 
 def adam_step(e: Emitter, optimizer: Adam, powers: Tensor, steps: Tensor) -> None:
-    """Advances ``powers`` (β1ᵗ, β2ᵗ) by one step and derives ``steps`` from it."""
+    """Advances ``powers`` (β1ᵗ, β2ᵗ) by one step and derives ``steps`` from it:
+    lr·(1 − β1)/(1 − β1ᵗ) and (1 − β2)/(1 − β2ᵗ)."""
     e.scratch.begin("Adam step")
     p, c, t, r = (e.scratch.vector(2, bank) for bank in range(4))
     _load_scalars(e, powers, p)
@@ -245,7 +244,8 @@ def adam_step(e: Emitter, optimizer: Adam, powers: Tensor, steps: Tensor) -> Non
     _store_scalars(e, powers, p)
     e.vector(c, p, 2, times=-1.0, plus=1.0)
     reciprocal(e, r, c, t, 2)
-    e.vector(r, r, 1, times=optimizer.lr)
+    e.vector(r, r, 1, times=optimizer.lr * (1 - optimizer.beta1))
+    e.vector(r + 1, r + 1, 1, times=1 - optimizer.beta2)
     _store_scalars(e, steps, r)
 
 

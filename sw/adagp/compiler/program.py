@@ -6,6 +6,7 @@ execution equal to the sequential one.
 """
 
 from collections import defaultdict
+from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from math import gcd
 
@@ -60,12 +61,41 @@ class Footprint:
         return self == other or (not self.period and self.low <= other.low and other.high <= self.high)
 
 
-@dataclass
-class _Access:
+@dataclass(frozen=True)
+class Access:
+    """What instruction number ``index``, of the in-order queue ``queue``, reads or writes."""
+
     footprint: Footprint
     write: bool
-    engine: Engine
+    queue: Hashable
     index: int
+
+
+class AccessTable:
+    """The accesses that a later one may have to wait for, by memory."""
+
+    def __init__(self):
+        self._accesses: dict[object, list[Access]] = defaultdict(list)
+
+    def dependencies(self, queue: Hashable, accesses, same: bool = False) -> dict[Hashable, int]:
+        """Latest instruction of each other queue (with ``same``, of this one too) that conflicts with
+        ``accesses``, which are (space, footprint, is a write)."""
+        latest: dict[Hashable, int] = {}
+        for space, footprint, write in accesses:
+            for access in self._accesses[space]:
+                if ((same or access.queue != queue) and (write or access.write)
+                        and access.index > latest.get(access.queue, -1) and access.footprint.meets(footprint)):
+                    latest[access.queue] = access.index
+        return latest
+
+    def record(self, space, access: Access) -> None:
+        """Forgets what the new access makes unreachable: all it covers, if it writes; reads of the
+        same queue that it covers, if it reads."""
+        self._accesses[space] = [
+            old for old in self._accesses[space]
+            if not (access.footprint.covers(old.footprint)
+                    and (access.write or (not old.write and old.queue == access.queue)))]
+        self._accesses[space].append(access)
 
 
 class ProgramBuilder:
@@ -75,7 +105,7 @@ class ProgramBuilder:
         self.config = config
         self._instructions: list[Instruction] = []
         self._signals: dict[int, set[Engine]] = defaultdict(set)
-        self._accesses: dict[object, list[_Access]] = defaultdict(list)
+        self._accesses = AccessTable()
         self._known = {engine: dict.fromkeys(Engine, -1) for engine in Engine}
         self._completed: dict[int, dict[Engine, int]] = {}
         self._edges: dict[tuple[Engine, Engine], list[tuple[int, int]]] = defaultdict(list)
@@ -84,9 +114,9 @@ class ProgramBuilder:
     def emit(self, instruction: Instruction) -> None:
         """Appends ``instruction``; its ``wait``, ``signal`` and ``sync`` are decided here."""
         index, engine = len(self._instructions), instruction.engine
-        accesses = list(self._footprints(instruction))
+        accesses = list(footprints(instruction, self.config))
         waits = set()
-        for other, needed in self._dependencies(engine, accesses).items():
+        for other, needed in self._accesses.dependencies(engine, accesses).items():
             if needed > self._known[engine][other]:
                 waits.add(other)
                 self._signals[needed].add(engine)
@@ -98,7 +128,7 @@ class ProgramBuilder:
             instruction = replace(instruction, sync=self._needs_sync(accesses))
         self._instructions.append(replace(instruction, wait=frozenset(waits)))
         for space, footprint, write in accesses:
-            self._record(space, _Access(footprint, write, engine, index))
+            self._accesses.record(space, Access(footprint, write, engine, index))
 
     def finish(self) -> bytes:
         """The encoded program, ending with ``End``."""
@@ -119,25 +149,6 @@ class ProgramBuilder:
     def __len__(self) -> int:
         return len(self._instructions)
 
-    def _dependencies(self, engine, accesses) -> dict[Engine, int]:
-        """Latest instruction of each other engine that conflicts with ``accesses``."""
-        latest: dict[Engine, int] = {}
-        for space, footprint, write in accesses:
-            for access in self._accesses[space]:
-                if (access.engine is not engine and (write or access.write)
-                        and access.index > latest.get(access.engine, -1) and access.footprint.meets(footprint)):
-                    latest[access.engine] = access.index
-        return latest
-
-    def _record(self, space, access: _Access) -> None:
-        """Forgets what the new access makes unreachable: all it covers, if it writes; reads of the
-        same engine that it covers, if it reads."""
-        self._accesses[space] = [
-            old for old in self._accesses[space]
-            if not (access.footprint.covers(old.footprint)
-                    and (access.write or (not old.write and old.engine is access.engine)))]
-        self._accesses[space].append(access)
-
     def _needs_sync(self, accesses) -> int:
         conflict = any((write or old_write) and footprint.meets(old)
                        for _, footprint, write in accesses for old, old_write in self._unsynced)
@@ -146,60 +157,68 @@ class ProgramBuilder:
         self._unsynced += [(footprint, write) for _, footprint, write in accesses]
         return int(conflict)
 
-    def _footprints(self, i: Instruction):
-        """(space, footprint, is a write) of every memory that the instruction touches."""
-        lanes = self.config.vector_lanes
-        if isinstance(i, Load):
-            counts = (i.count0, i.count1, i.count2)
-            size = Format(i.format).bytes
-            yield _outside(i), Footprint.strided(i.offset, i.length * size, zip(
-                counts, (i.source_stride0, i.source_stride1, i.source_stride2))), False
-        if isinstance(i, (Load, Fill)):
-            counts = (i.count0, i.count1, i.count2)
-            strides = (i.destination_stride0, i.destination_stride1, i.destination_stride2)
-            if isinstance(i, Load) and i.transpose:
-                yield i.memory, Footprint.strided(i.destination, i.count0, zip((i.length, *counts[1:]), strides)), True
-            else:
-                yield i.memory, Footprint.strided(i.destination, i.length, zip(counts, strides)), True
-        elif isinstance(i, Store):
-            counts = (i.count0, i.count1, i.count2)
-            yield Memory.VECTOR, Footprint.strided(i.source, i.length, zip(
-                counts, (i.source_stride0, i.source_stride1, i.source_stride2))), False
-            yield _outside(i), Footprint.strided(i.offset, i.length * Format(i.format).bytes, zip(
-                counts, (i.destination_stride0, i.destination_stride1, i.destination_stride2))), True
-        elif isinstance(i, Vector):
-            counts = (i.count0, i.count1, i.count2)
 
-            def words(address, *strides):
-                return Footprint.strided(address * lanes, lanes, ((n, s * lanes) for n, s in zip(counts, strides)))
-            yield Memory.VECTOR, words(i.a, i.a_stride0, i.a_stride1, i.a_stride2), False
-            if i.addend == Addend.B or (i.multiplier == Multiplier.B and i.function == Function.ARITHMETIC):
-                yield Memory.VECTOR, words(i.b, i.b_stride0, i.b_stride1, i.b_stride2), False
-            space = "quality" if i.function == Function.REPORT else Memory.VECTOR
-            yield space, words(i.d, i.d_stride0, i.d_stride1, i.d_stride2), True
-        elif isinstance(i, Array):
-            yield from self._array_footprints(i)
+def footprints(i: Instruction, config: AcceleratorConfig):
+    """(space, footprint, is a write) of every memory that the instruction touches."""
+    lanes = config.vector_lanes
+    if isinstance(i, Load):
+        counts = (i.count0, i.count1, i.count2)
+        size = Format(i.format).bytes
+        yield _outside(i), Footprint.strided(i.offset, i.length * size, zip(
+            counts, (i.source_stride0, i.source_stride1, i.source_stride2))), False
+    if isinstance(i, (Load, Fill)):
+        counts = (i.count0, i.count1, i.count2)
+        strides = (i.destination_stride0, i.destination_stride1, i.destination_stride2)
+        if isinstance(i, Load) and i.transpose:
+            yield i.memory, Footprint.strided(i.destination, i.count0, zip((i.length, *counts[1:]), strides)), True
+        else:
+            yield i.memory, Footprint.strided(i.destination, i.length, zip(counts, strides)), True
+    elif isinstance(i, Store):
+        counts = (i.count0, i.count1, i.count2)
+        yield Memory.VECTOR, Footprint.strided(i.source, i.length, zip(
+            counts, (i.source_stride0, i.source_stride1, i.source_stride2))), False
+        yield _outside(i), Footprint.strided(i.offset, i.length * Format(i.format).bytes, zip(
+            counts, (i.destination_stride0, i.destination_stride1, i.destination_stride2))), True
+    elif isinstance(i, Vector):
+        counts = (i.count0, i.count1, i.count2)
 
-    def _array_footprints(self, i: Array):
-        own = isinstance(i, PredictorArray)
-        stream, stationary = ((Memory.PREDICTOR_STREAM, Memory.PREDICTOR_STATIONARY) if own
-                              else (Memory.STREAM, Memory.STATIONARY))
-        rows, lanes = (self.config.predictor_array if own else self.config.array).rows, self.config.vector_lanes
-        row_count = i.row_count0 * i.row_count1 * i.row_count2
-        outer = (i.outer_count0, i.outer_count1)
-        stream_counts = (i.stream_count0, i.stream_count1, i.stream_count2)
-        yield stream, Footprint.strided(i.stream, min(rows, row_count), (
-            *zip(stream_counts, (i.stream_stride0, i.stream_stride1, i.stream_stride2)),
-            (-(-row_count // rows), i.chunk_stride),
-            *zip(outer, (i.stream_outer_stride0, i.stream_outer_stride1)))), False
-        yield stationary, Footprint.strided(i.stationary, i.columns, (
-            *zip((i.row_count0, i.row_count1, i.row_count2), (i.row_stride0, i.row_stride1, i.row_stride2)),
-            *zip(outer, (i.stationary_outer_stride0, i.stationary_outer_stride1)))), False
-        words = i.stream_count0 * i.stream_count1 * i.stream_count2
-        accumulated = Footprint.strided(i.accumulator * lanes, words * lanes, (
-            (count, stride * lanes) for count, stride in zip(
-                outer, (i.accumulator_outer_stride0, i.accumulator_outer_stride1))))
-        yield Memory.VECTOR, accumulated, True
+        def words(address, *strides):
+            return Footprint.strided(address * lanes, lanes, ((n, s * lanes) for n, s in zip(counts, strides)))
+        yield Memory.VECTOR, words(i.a, i.a_stride0, i.a_stride1, i.a_stride2), False
+        if reads_b(i):
+            yield Memory.VECTOR, words(i.b, i.b_stride0, i.b_stride1, i.b_stride2), False
+        space = "quality" if i.function == Function.REPORT else Memory.VECTOR
+        yield space, words(i.d, i.d_stride0, i.d_stride1, i.d_stride2), True
+    elif isinstance(i, Array):
+        yield from _array_footprints(i, config)
+
+
+def _array_footprints(i: Array, config: AcceleratorConfig):
+    own = isinstance(i, PredictorArray)
+    stream, stationary = ((Memory.PREDICTOR_STREAM, Memory.PREDICTOR_STATIONARY) if own
+                          else (Memory.STREAM, Memory.STATIONARY))
+    rows, lanes = (config.predictor_array if own else config.array).rows, config.vector_lanes
+    row_count = i.row_count0 * i.row_count1 * i.row_count2
+    outer = (i.outer_count0, i.outer_count1)
+    stream_counts = (i.stream_count0, i.stream_count1, i.stream_count2)
+    yield stream, Footprint.strided(i.stream, min(rows, row_count), (
+        *zip(stream_counts, (i.stream_stride0, i.stream_stride1, i.stream_stride2)),
+        (-(-row_count // rows), i.chunk_stride),
+        *zip(outer, (i.stream_outer_stride0, i.stream_outer_stride1)))), False
+    yield stationary, Footprint.strided(i.stationary, i.columns, (
+        *zip((i.row_count0, i.row_count1, i.row_count2), (i.row_stride0, i.row_stride1, i.row_stride2)),
+        *zip(outer, (i.stationary_outer_stride0, i.stationary_outer_stride1)))), False
+    words = i.stream_count0 * i.stream_count1 * i.stream_count2
+    accumulated = Footprint.strided(i.accumulator * lanes, words * lanes, (
+        (count, stride * lanes) for count, stride in zip(
+            outer, (i.accumulator_outer_stride0, i.accumulator_outer_stride1))))
+    yield Memory.VECTOR, accumulated, True
+
+
+def reads_b(instruction: Vector) -> bool:
+    """Whether it may read the word at b (a superset for functions of a alone)."""
+    i = instruction
+    return i.addend == Addend.B or (i.multiplier == Multiplier.B and i.function == Function.ARITHMETIC)
 
 
 def _outside(instruction: Load | Store):

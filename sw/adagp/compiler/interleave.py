@@ -1,0 +1,113 @@
+"""Two threads of instructions in one program: the model's work, and the predictor's beside it.
+
+All engines but the arrays are shared and work in order, so overlap is a matter of the order in
+which instructions are issued. Both threads are recorded as if one followed the other; then they are
+merged by following an estimate of the machine's time, without ever exchanging two instructions of
+which one depends on the other.
+"""
+
+from collections import defaultdict, deque
+from dataclasses import dataclass
+
+from adagp.spec.config import AcceleratorConfig
+from adagp.spec.isa import Engine, Instruction
+
+from .program import Access, AccessTable, ProgramBuilder, footprints
+from .timing import duration
+
+MAIN, SIDE = 0, 1
+
+
+@dataclass(frozen=True)
+class _Recorded:
+    instruction: Instruction
+    label: str
+    dependencies: tuple[int, ...]
+    """Earlier recorded instructions whose completion this one waits for or whose issue it follows."""
+
+
+class Recorder:
+    """Takes instructions of two threads in sequential order: what was recorded first, counts first.
+
+    ``thread(number)`` is what an Emitter emits into. ``merge`` gives the program.
+    """
+
+    def __init__(self, config: AcceleratorConfig):
+        self.config = config
+        self._recorded: list[_Recorded] = []
+        self._threads: tuple[list[int], list[int]] = ([], [])
+        self._accesses = AccessTable()
+
+    def thread(self, number: int) -> "Thread":
+        return Thread(self, number)
+
+    def record(self, number: int, instruction: Instruction, label: str) -> None:
+        index, queue = len(self._recorded), (number, instruction.engine)
+        accesses = list(footprints(instruction, self.config))
+        dependencies = self._accesses.dependencies(queue, accesses, same=instruction.engine is Engine.VECTOR)
+        self._recorded.append(_Recorded(instruction, label, tuple(sorted(set(dependencies.values())))))
+        self._threads[number].append(index)
+        for space, footprint, write in accesses:
+            self._accesses.record(space, Access(footprint, write, queue, index))
+
+    def merge(self) -> ProgramBuilder:
+        """The instructions in an order that keeps the engines busy."""
+        builder, clock = ProgramBuilder(self.config), _Clock(self.config)
+        positions = [0, 0]
+        while True:
+            heads = [(number, thread[position]) for number, (thread, position) in
+                     enumerate(zip(self._threads, positions)) if position < len(thread)]
+            if not heads:
+                return builder
+            number, index = min((clock.start(self._recorded[index]), number, index) for number, index in heads
+                                if clock.issued(self._recorded[index]))[1:]
+            recorded = self._recorded[index]
+            clock.issue(index, recorded)
+            builder.label = recorded.label
+            builder.emit(recorded.instruction)
+            positions[number] += 1
+
+
+class Thread:
+    """The end of a :class:`Recorder` that takes the instructions of one thread."""
+
+    def __init__(self, recorder: Recorder, number: int):
+        self._recorder, self._number = recorder, number
+        self.label = ""
+
+    def emit(self, instruction: Instruction) -> None:
+        self._recorder.record(self._number, instruction, self.label)
+
+
+class _Clock:
+    """The machine's time, as far as the order of issue decides it: engines in order, queues of limited
+    length, a dispatcher that stands still while the queue that it needs is full."""
+
+    def __init__(self, config: AcceleratorConfig):
+        self._config = config
+        self._free: dict[Engine, int] = defaultdict(int)
+        self._finished: dict[int, int] = {}
+        self._queues = {engine: deque(maxlen=config.queue_depth) for engine in Engine}
+        self._dispatched = 0
+
+    def issued(self, recorded: _Recorded) -> bool:
+        return all(index in self._finished for index in recorded.dependencies)
+
+    def start(self, recorded: _Recorded) -> int:
+        """When the instruction would start if it were issued next."""
+        engine = recorded.instruction.engine
+        return max(self._free[engine], self._dispatch(engine) + 2,
+                   max((self._finished[index] for index in recorded.dependencies), default=0))
+
+    def issue(self, index: int, recorded: _Recorded) -> None:
+        engine, start = recorded.instruction.engine, self.start(recorded)
+        self._dispatched = self._dispatch(engine)
+        time = duration(recorded.instruction, self._config)
+        self._free[engine] = start + time.occupied
+        self._finished[index] = start + time.occupied + time.latency
+        self._queues[engine].append(start)
+
+    def _dispatch(self, engine: Engine) -> int:
+        queue = self._queues[engine]
+        full_until = queue[0] if len(queue) == queue.maxlen else 0
+        return max(self._dispatched + 2, full_until)

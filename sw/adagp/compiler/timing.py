@@ -1,0 +1,58 @@
+"""How long instructions take, for deciding in which order to issue them.
+
+Derived from the configuration and the components' documented latencies; what memory outside does
+is an assumption. Results do not depend on it, only speed.
+"""
+
+from dataclasses import dataclass
+
+from adagp.spec.config import AcceleratorConfig
+from adagp.spec.isa import Array, Fill, Format, Instruction, Load, Memory, PredictorArray, Store, Vector
+
+from .program import reads_b
+
+VECTOR_LATENCY = 13
+"""Cycles from the last word's operands to the start of an instruction that depends on it."""
+
+LOCAL_LATENCY = 10
+"""Cycles from the start of a transfer with the predictor memory to its first data."""
+
+EXTERNAL_LATENCY = 45
+"""The same for external memory that answers after some 30 cycles."""
+
+
+@dataclass(frozen=True)
+class Duration:
+    """``occupied`` cycles until the engine takes the next instruction, ``latency`` more to completion."""
+
+    occupied: int
+    latency: int
+
+
+def duration(instruction: Instruction, config: AcceleratorConfig) -> Duration:
+    """An estimate that knows neither bank conflicts nor other users of the bus."""
+    i = instruction
+    if isinstance(i, Array):
+        return _array(i, config)
+    counts = i.count0 * i.count1 * i.count2
+    if isinstance(i, Vector):
+        lane = max(1, config.vector_words // config.vector_banks)
+        conflict = reads_b(i) and i.a // lane == i.b // lane
+        return Duration(counts * (1 + conflict), VECTOR_LATENCY)
+    if isinstance(i, Fill):
+        lanes = config.vector_lanes if i.memory == Memory.VECTOR else config.bus_operands
+        return Duration(counts * -(-i.length // lanes), 4)
+    size = Format(i.format).bytes
+    latency = LOCAL_LATENCY if i.local else EXTERNAL_LATENCY
+    runs, length = (i.count1 * i.count2, i.length * i.count0) if i.dense else (counts, i.length)
+    return Duration(runs * -(-length * size // config.bus_bytes) + 2, latency)
+
+
+def _array(i: Array, config: AcceleratorConfig) -> Duration:
+    array = config.predictor_array if isinstance(i, PredictorArray) else config.array
+    vectors = i.stream_count0 * i.stream_count1 * i.stream_count2
+    chunks = -(-i.row_count0 * i.row_count1 * i.row_count2 // array.rows)
+    tiles = chunks * i.outer_count0 * i.outer_count1
+    return Duration(tiles * max(vectors, array.rows), 5 * array.rows + array.columns + 20)
+
+
