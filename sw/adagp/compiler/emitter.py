@@ -76,7 +76,7 @@ class Emitter:
         for (source, target), inner in _unroll(loops, 3, 2):
             counts, strides = _fields(inner, 3, 2)
             self.builder.emit(Load(
-                memory=memory, format=tensor.format, base=tensor.base, offset=tensor.offset + offset + source,
+                memory=memory, format=tensor.format, local=int(tensor.local), base=tensor.base, offset=tensor.offset + offset + source,
                 destination=destination + target, length=length,
                 dense=int(counts[0] > 1 and strides[0][0] == length * size),
                 **_named("count", counts), **_named("source_stride", [s[0] for s in strides]),
@@ -91,7 +91,7 @@ class Emitter:
             counts, strides = _fields(inner, 2, 2)
             for column in range(0, columns, MOST):
                 self.builder.emit(Load(
-                    memory=memory, transpose=1, format=tensor.format, base=tensor.base,
+                    memory=memory, transpose=1, format=tensor.format, local=int(tensor.local), base=tensor.base,
                     offset=tensor.offset + offset + source + column * tensor.format.bytes,
                     destination=destination + target + column * column_stride,
                     length=min(MOST, columns - column), count0=rows, count1=counts[0], count2=counts[1],
@@ -117,7 +117,8 @@ class Emitter:
         for (target, origin), inner in _unroll(loops, 3, 2):
             counts, strides = _fields(inner, 3, 2)
             self.builder.emit(Store(
-                format=tensor.format, base=tensor.base, offset=tensor.offset + offset + target,
+                format=tensor.format, local=int(tensor.local), base=tensor.base,
+                offset=tensor.offset + offset + target,
                 source=source + origin, length=length,
                 dense=int(counts[0] > 1 and strides[0][0] == length * size),
                 **_named("count", counts), **_named("destination_stride", [s[0] for s in strides]),

@@ -1,6 +1,6 @@
 """Tensors in external memory: where they lie, and how PyTorch sees them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from math import prod
 
@@ -22,11 +22,12 @@ class Base(IntEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Tensor:
-    """A dense array of ``shape`` in external memory, last dimension contiguous.
+    """A dense array of ``shape`` in external memory, or ``local`` in the predictor memory, last
+    dimension contiguous.
 
     Activations are (images, height, width, channels), convolution weights (output channels, kernel
     height, kernel width, input channels): PyTorch's ``channels_last`` order. Address of the first
-    byte: base register ``base`` plus ``offset``.
+    byte: base register ``base`` plus ``offset``; ``offset`` alone in the predictor memory.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Tensor:
     format: Format
     base: Base
     offset: int
+    local: bool = False
 
     @property
     def elements(self) -> int:
@@ -51,12 +53,11 @@ class Tensor:
         """The same memory under another shape."""
         if prod(shape) != self.elements:
             raise ValueError(f"view of {self.name} must have {self.elements} elements, not {prod(shape)}")
-        return Tensor(name=self.name, shape=shape, format=self.format, base=self.base, offset=self.offset)
+        return replace(self, shape=shape)
 
     def rows(self, count: int) -> "Tensor":
         """The first ``count`` indices of the first dimension."""
-        return Tensor(name=self.name, shape=(count, *self.shape[1:]), format=self.format, base=self.base,
-                      offset=self.offset)
+        return replace(self, shape=(count, *self.shape[1:]))
 
     def read(self, memory: np.ndarray, address: int = 0) -> torch.Tensor:
         """A copy as float32 (or bfloat16) of ``shape``; ``address`` is the value of the base register."""
@@ -77,16 +78,19 @@ class Tensor:
 
 
 class Layout:
-    """Places tensors one after the other behind the STATE base register."""
+    """Places tensors one after the other behind the STATE base register, or ``local`` in the predictor
+    memory."""
 
-    def __init__(self):
+    def __init__(self, *, local: bool = False):
+        self.local = local
         self.size = 0
         self.tensors: dict[str, Tensor] = {}
 
     def place(self, name: str, shape: tuple[int, ...], format: Format) -> Tensor:
         if name in self.tensors:
             raise ValueError(f"tensor {name!r} is placed twice")
-        tensor = Tensor(name=name, shape=tuple(shape), format=format, base=Base.STATE, offset=self.size)
+        tensor = Tensor(name=name, shape=tuple(shape), format=format, base=Base.STATE, offset=self.size,
+                        local=self.local)
         self.size += -(-tensor.bytes // ALIGNMENT) * ALIGNMENT
         self.tensors[name] = tensor
         return tensor
