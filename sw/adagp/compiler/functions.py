@@ -92,3 +92,11 @@ def fold(e: Emitter, target: int, source: int, groups: int, size: int, temporary
         combine(target, target, source, size)
     elif target != source:
         e.vector(target, source, size)
+
+
+def lane_sum(e: Emitter, target: int, source: int, words: int, zero: int, *, lanes: int | None = None) -> None:
+    """Every lane of a target word becomes the sum of the first ``lanes`` (all) lanes of its source word.
+    ``zero`` is a word of zeros; target must not be source."""
+    e.vector(target, zero, ((words, 1, 0, 1),), b=source, plus="b", broadcast=True, lane=0)
+    for lane in range(1, lanes or e.config.vector_lanes):
+        e.vector(target, target, words, b=source, plus="b", broadcast=True, lane=lane)
