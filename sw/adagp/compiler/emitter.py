@@ -174,6 +174,10 @@ class Emitter:
                 **_named("d_stride", [x[0] for x in strides]), **_named("a_stride", [x[1] for x in strides]),
                 **_named("b_stride", [x[2] if uses_b else 0 for x in strides])))
 
+    def report(self, index: int, a: int, words: int) -> None:
+        """Lane 0 of ``words`` words to the registers from QUALITY[index] on."""
+        self.builder.emit(Vector(function=Function.REPORT, a=a, d=index, count0=words, a_stride0=1, d_stride0=1))
+
 
 def _merge_contiguous(length: int, loops, unit: tuple[int, ...]):
     """Absorbs inner loops that continue the run on all sides into its length."""

@@ -1,6 +1,6 @@
 """The paper's gradient predictor (section 3.6) as a program for the machine."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
@@ -70,10 +70,12 @@ class PredictorProgram:
     """Emits the predictor's work for one layer at a time.
 
     ``largest`` is the most output channels of a predicted layer, ``outputs`` the most weights of
-    one output channel.
+    one output channel. Parameters and optimiser state live in ``resident``: a layout of external
+    memory or of the predictor memory. ``layout`` takes what a batch leaves behind.
     """
 
-    def __init__(self, config: PredictorConfig, optimizer: finish.Adam, layout: Layout, largest: int, outputs: int):
+    def __init__(self, config: PredictorConfig, optimizer: finish.Adam, layout: Layout, resident: Layout,
+                 largest: int, outputs: int):
         self.config, self.optimizer = config, optimizer
         size, channels, kernel = config.size, config.channels, config.kernel
         self.conv = Convolution(name="predictor.conv", image=(size, size, 1), channels=channels,
@@ -82,12 +84,12 @@ class PredictorProgram:
                             padding=(0, 0))
         parameters = {"conv.weight": self.conv.weight_shape, "conv.bias": (channels,),
                       "linear.weight": (outputs, 1, 1, config.features), "linear.bias": (outputs,)}
-        self.parameters = {name: layout.place(f"predictor.{name}", shape, Format.FLOAT32)
+        self.parameters = {name: resident.place(f"predictor.{name}", shape, Format.FLOAT32)
                            for name, shape in parameters.items()}
-        self.moments = {name: [layout.place(f"predictor.{name}.{moment}", shape, Format.FLOAT32)
+        self.moments = {name: [resident.place(f"predictor.{name}.{moment}", shape, Format.FLOAT32)
                                for moment in ("exp_avg", "exp_avg_sq")] for name, shape in parameters.items()}
-        self.powers = layout.place("predictor.beta_powers", (2,), Format.FLOAT32)
-        self.steps = layout.place("predictor.steps", (2,), Format.FLOAT32)
+        self.powers = resident.place("predictor.beta_powers", (2,), Format.FLOAT32)
+        self.steps = resident.place("predictor.steps", (2,), Format.FLOAT32)
         activations = {"hidden": size * size * channels, "features": config.features,
                        "hidden.grad": size * size * channels, "features.grad": config.features, "error": outputs}
         self.buffers = {name: layout.place(f"predictor.{name}", (largest, elements), Format.OPERAND)
@@ -101,8 +103,7 @@ class PredictorProgram:
 
     def _buffer(self, name: str, samples: int, *shape: int) -> Tensor:
         buffer = self.buffers[name]
-        return Tensor(name=buffer.name, shape=(samples, *shape), format=buffer.format, base=buffer.base,
-                      offset=buffer.offset)
+        return replace(buffer, shape=(samples, *shape))
 
     def matrices(self, layer: Convolution) -> tuple[Tensor, Tensor]:
         """(prediction, error) of ``layer`` as (output channels, weights of one) matrices."""
@@ -134,8 +135,12 @@ class PredictorProgram:
                             self.parameters["linear.weight"].rows(linear.channels), self.parameters["linear.bias"],
                             column_tiles(linear.channels, e.config.columns, run), consume_for(), Pass.PREDICTOR, most_rows)
 
+    def step(self, e: Emitter) -> None:
+        """Begins the next step of Adam: one a batch, in which every layer trains."""
+        finish.adam_step(e, self.optimizer, self.powers, self.steps)
+
     def train(self, e: Emitter, layer: Convolution, pooled: Tensor) -> None:
-        """One Adam step on the error that the weight gradient of ``layer`` left in :meth:`matrices`."""
+        """Adam's update for the error that the weight gradient of ``layer`` left in :meth:`matrices`."""
         size, channels, samples = self.config.size, self.config.channels, layer.channels
         linear = self._linear(layer)
         error = self.matrices(layer)[1].view(samples, 1, 1, linear.channels)
@@ -143,7 +148,6 @@ class PredictorProgram:
                                    for name in ("hidden", "hidden.grad"))
         features, features_gradient = (self._buffer(name, samples, size // 2, size // 2, channels)
                                        for name in ("features", "features.grad"))
-        finish.adam_step(e, self.optimizer, self.powers, self.steps)
         e.scratch.begin(linear.name)
         matrix = features_gradient.view(samples, self.config.features)
         convolution.input_gradient(e, linear, error, self.parameters["linear.weight"].rows(linear.channels),

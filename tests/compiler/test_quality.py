@@ -1,0 +1,58 @@
+"""Quality of predictions on the golden machine against its definition."""
+
+import struct
+
+import torch
+
+from adagp.compiler.emitter import Tile
+from adagp.compiler.quality import Quality
+from adagp.compiler.tensors import Layout
+from adagp.spec.isa import Format, Memory
+
+from .test_feedback import run
+
+SHAPES = {"a": (9, 13), "b": (4, 6), "c": (20, 3)}
+
+
+def test_sums_decay_and_cosines_and_errors_are_reported():
+    torch.manual_seed(0)
+    layout = Layout()
+    quality = Quality(layout, {name: rows * columns for name, (rows, columns) in SHAPES.items()}, decay=0.5)
+    true, predicted, values = {}, {}, {}
+    for name, shape in SHAPES.items():
+        for kind, tensors in (("g", true), ("p", predicted)):
+            tensors[name] = layout.place(f"{name}.{kind}", shape, Format.FLOAT32)
+        values[f"{name}.g"] = torch.randn(shape)
+        values[f"{name}.p"] = 0.3 * values[f"{name}.g"] + torch.randn(shape)
+    batches = 2
+
+    def emit(e):
+        for _ in range(batches):
+            for name, (rows, columns) in SHAPES.items():
+                e.scratch.begin(name)
+                agreement = quality.of_layer(e, name, rows)
+                g, p = e.scratch.vector(rows, 0), e.scratch.vector(rows, 1)
+                for column in range(0, columns, e.config.columns):
+                    some = min(e.config.columns, columns - column)
+                    tile = Tile(word=g, row=0, loops=((rows, 1),), column=column, columns=some)
+                    e.fill(Memory.VECTOR, g * e.config.vector_lanes, rows * e.config.vector_lanes)
+                    e.load_tile(true[name], tile, g)
+                    e.load_tile(predicted[name], tile, p)
+                    agreement.add(tile, p)
+                agreement.finish()
+            quality.report(e)
+
+    machine = run(layout, values, emit)
+
+    def register(index: int) -> float:
+        return struct.unpack("<f", struct.pack("<I", machine.read(f"QUALITY[{index}]")))[0]
+    cosines = []
+    for number, name in enumerate(SHAPES):
+        g, p = values[f"{name}.g"], values[f"{name}.p"]
+        want = torch.stack([(p * g).sum(), (p * p).sum(), (g * g).sum()]) * 1.5  # 0.5 of the first batch and the second
+        torch.testing.assert_close(quality.sums.read(machine.memory)[number], want, rtol=1e-5, atol=0)
+        cosines.append(torch.cosine_similarity(p.flatten(), g.flatten(), 0).item())
+        assert abs(register(1 + number) - cosines[-1]) < 1e-5
+        error = 0.5 * 1.5 * ((p - g) ** 2).mean().item()
+        assert abs(register(65 + number) / error - 1) < 1e-5
+    assert abs(register(0) - sum(cosines) / len(cosines)) < 1e-5
