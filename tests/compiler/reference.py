@@ -33,6 +33,7 @@ class Reference:
         for layer, output in zip(self.training.layers, outputs):
             gradient = self._pre_activation_gradient(layer, output)
             self.tensors[f"{layer.name}.output.grad"] = gradient
+        self.steps += 1
         for layer in reversed(self.training.convolutions):
             gradient = self._leaves[layer.name].grad
             self._momentum_step(f"{layer.name}.weight", self.weights[layer.name], gradient)
@@ -108,7 +109,6 @@ class Reference:
         predicted = self._predicted(layer, self.tensors[f"{layer.name}.pooled"])
         target = gradient.reshape(predicted.shape)
         functional.mse_loss(predicted, target).backward()
-        self.steps += 1
         used = predicted.shape[1]
         for name, parameter in self.predictor.named_parameters():
             rows = slice(0, used) if name.startswith("linear") else slice(None)

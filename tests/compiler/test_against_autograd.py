@@ -38,13 +38,14 @@ def errors_of_a_step(seed: int, design: Design, phases: str) -> dict[str, float]
     """Relative error of every tensor after each batch of ``phases`` ('b' or 'g')."""
     network = random_network(seed)
     config = AcceleratorConfig(rows=5, columns=6, design=design, stream_elements=16384,
-                               stationary_elements=16384, vector_words=1024)
+                               stationary_elements=16384, vector_words=2048, predictor_rows=3, predictor_columns=4,
+                               predictor_stream_elements=8192, predictor_stationary_elements=8192)
     optimizer, adam = SGD(lr=0.05), Adam(lr=1e-3)
     training = compile_training(network.model, config, batch=network.batch, input_shape=network.input_shape,
                                 optimizer=optimizer, predictor=network.predictor, predictor_optimizer=adam)
     data, labels = network.samples(len(phases), seed)
     predictor = Predictor(network.predictor, training.tensors["predictor.linear.weight"].shape[0]
-                          ) if design is Design.LOW else None
+                          ) if design is not Design.BASELINE else None
     if predictor:  # a trained one does not begin with zeros
         torch.nn.init.normal_(predictor.linear.weight, std=0.1)
         torch.nn.init.normal_(predictor.linear.bias, std=0.1)

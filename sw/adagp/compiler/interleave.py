@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from adagp.spec.config import AcceleratorConfig
 from adagp.spec.isa import Engine, Instruction
 
+from .emitter import Emitter
 from .program import Access, AccessTable, ProgramBuilder, footprints
+from .scratch import Scratch
 from .timing import duration
 
 MAIN, SIDE = 0, 1
@@ -77,6 +79,18 @@ class Thread:
 
     def emit(self, instruction: Instruction) -> None:
         self._recorder.record(self._number, instruction, self.label)
+
+
+def emitters(recorder: Recorder) -> tuple[Emitter, Emitter]:
+    """One for the model's work on the main array, one for the predictor's on its own.
+
+    Each has half of the words of every bank of the vector memory.
+    """
+    config = recorder.config
+    half = config.vector_words // config.vector_banks // 2
+    return (Emitter(config, Engine.ARRAY, recorder.thread(MAIN), Scratch(config, words=(0, half))),
+            Emitter(config, Engine.PREDICTOR, recorder.thread(SIDE),
+                    Scratch(config, Engine.PREDICTOR, words=(half, half))))
 
 
 class _Clock:

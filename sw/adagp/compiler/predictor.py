@@ -124,7 +124,7 @@ class PredictorProgram:
         e.scratch.begin(self.conv.name)
         matrix = hidden.view(samples * size * size, channels)
         convolution.forward(e, self.conv, Images(tensor=pooled, inner=True), self.parameters["conv.weight"],
-                            self.parameters["conv.bias"], column_tiles(channels, e.config.columns),
+                            self.parameters["conv.bias"], column_tiles(channels, e.array_shape.columns),
                             finish.StoreActivations(e, matrix, relu=True), Pass.PREDICTOR)
         e.scratch.begin(self.pool.name)
         pooling.forward(e, self.pool, hidden, features)
@@ -133,7 +133,7 @@ class PredictorProgram:
         run = layer.kernel[1] * layer.image[2]
         convolution.forward(e, linear, Images(tensor=features.view(samples, 1, 1, self.config.features)),
                             self.parameters["linear.weight"].rows(linear.channels), self.parameters["linear.bias"],
-                            column_tiles(linear.channels, e.config.columns, run), consume_for(), Pass.PREDICTOR, most_rows)
+                            column_tiles(linear.channels, e.array_shape.columns, run), consume_for(), Pass.PREDICTOR, most_rows)
 
     def step(self, e: Emitter) -> None:
         """Begins the next step of Adam: one a batch, in which every layer trains."""

@@ -16,9 +16,11 @@ from .convolution import column_tiles
 from .emitter import Emitter
 from .finish import SGD, Adam
 from .images import Images
+from .interleave import Recorder, emitters
 from .network import Convolution, Layer, MaxPool, capture
 from .predictor import Predictor, PredictorConfig, PredictorProgram
 from .program import CompileError
+from .residence import Residence
 from .tensors import ALIGNMENT, Base, Layout, Tensor
 
 
@@ -180,9 +182,11 @@ class _Compiler:
         self.predictor_config = None if config.design is Design.BASELINE else predictor
         self.predictor, self.pooled = None, {}
         if self.predictor_config:
+            self.residence = Residence(config, self.layout)
             self.predictor = PredictorProgram(
-                predictor, predictor_optimizer, self.layout, max(layer.channels for layer in self.convolutions),
+                predictor, predictor_optimizer, self.layout, self.residence.layout, max(layer.channels for layer in self.convolutions),
                 max(self._matrix_shape(layer)[1] for layer in self.convolutions))
+            self.residence.settle()
             self.pooled = {layer.name: self.predictor.place_pooled(self.layout, layer) for layer in self.convolutions}
         self._place_activations()
 
@@ -190,16 +194,24 @@ class _Compiler:
         backward = self._program(self._backpropagation)
         programs = {Phase.WARMUP: backward, Phase.BP: backward}
         if self.predictor:
-            programs[Phase.GP] = self._program(lambda e: self._forward(e, predict=True))
-        programs[Phase.EVALUATE] = self._program(lambda e: self._forward(e, predict=False))
+            programs[Phase.GP] = self._program(lambda e, side: self._forward(e, side, predict=True))
+        if self.config.design.has_predictor_memory:
+            programs[Phase.ENTER] = self._program(lambda e, side: self.residence.enter(e))
+            programs[Phase.LEAVE] = self._program(lambda e, side: self.residence.leave(e))
+        programs[Phase.EVALUATE] = self._program(lambda e, side: self._forward(e, side, predict=False))
         tensors = self.layout.tensors | {"input": self.input, "labels": self.labels}
         state = -(-self.layout.size // INSTRUCTION_BYTES) * INSTRUCTION_BYTES
         return Training(config=self.config, batch=self.batch, layers=tuple(self.layers), programs=programs,
                         tensors=tensors, state_bytes=state, predictor=self.predictor_config)
 
     def _program(self, emit) -> bytes:
+        """``emit`` takes the emitter of the model's work and that of the predictor's."""
+        if self.config.design.has_predictor_array:
+            recorder = Recorder(self.config)
+            emit(*emitters(recorder))
+            return recorder.merge().finish()
         e = Emitter(self.config)
-        emit(e)
+        emit(e, e)
         return e.builder.finish()
 
     @staticmethod
@@ -234,7 +246,7 @@ class _Compiler:
     def _bias(self, layer: Convolution) -> Tensor | None:
         return self._tensor(f"{layer.name}.bias", layer.channels) if layer.bias else None
 
-    def _forward(self, e: Emitter, predict: bool, pool: bool = False) -> None:
+    def _forward(self, e: Emitter, side: Emitter, predict: bool, pool: bool = False) -> None:
         """All layers; with ``predict`` each is updated from its predicted gradient at once, with
         ``pool`` the pooled outputs are kept for the predictor's training."""
         for index, layer in enumerate(self.layers):
@@ -250,9 +262,9 @@ class _Compiler:
             convolution.forward(e, layer, Images(tensor=x), self._tensor(f"{layer.name}.weight", *layer.weight_shape),
                                 self._bias(layer), column_tiles(channels, self.config.columns), store)
             if predict:
-                rows = min(channels, (e.scratch.bank_words - 8) // 2)
-                self.predictor.predict(e, layer, self.pooled[layer.name],
-                                       lambda: self._update(e, layer, "weight", rows, slots=2), rows)
+                rows = min(channels, (side.scratch.bank_words - 8) // 2)
+                self.predictor.predict(side, layer, self.pooled[layer.name],
+                                       lambda: self._update(side, layer, "weight", rows, slots=2), rows)
 
     def _update(self, e: Emitter, layer: Convolution, parameter: str, rows: int, **options) -> finish.MomentumUpdate:
         tensor = self.layout.tensors[f"{layer.name}.{parameter}"]
@@ -260,8 +272,10 @@ class _Compiler:
         return finish.MomentumUpdate(e, self.optimizer, tensor.view(*shape),
                                      self._tensor(f"{tensor.name}.momentum", *shape), rows, **options)
 
-    def _backpropagation(self, e: Emitter) -> None:
-        self._forward(e, predict=False, pool=True)
+    def _backpropagation(self, e: Emitter, side: Emitter) -> None:
+        self._forward(e, side, predict=False, pool=True)
+        if self.predictor:
+            self.predictor.step(side)
         classes = self.layers[-1].channels
         e.scratch.begin("cross entropy")
         loss.cross_entropy(e, self.outputs[self.layers[-1].name].view(self.batch, classes), self.labels, self.loss,
@@ -275,19 +289,19 @@ class _Compiler:
                     e.scratch.begin(layer.name)
                     pooling.backward(e, layer, x, self.outputs[layer.name], dy, dx, self._is_relu(index))
             else:
-                self._convolution_backward(e, layer, x, dy, dx, index)
+                self._convolution_backward(e, side, layer, x, dy, dx, index)
 
     def _is_relu(self, index: int) -> bool:
         """Whether the input of layer ``index`` is the output of a ReLU."""
         return index > 0 and isinstance(self.layers[index - 1], Convolution) and self.layers[index - 1].relu
 
-    def _convolution_backward(self, e: Emitter, layer: Convolution, x: Tensor, dy: Tensor, dx: Tensor | None,
+    def _convolution_backward(self, e: Emitter, side: Emitter, layer: Convolution, x: Tensor, dy: Tensor, dx: Tensor | None,
                               index: int) -> None:
         options = {}
         if self.predictor:
             prediction, error = self.predictor.matrices(layer)
-            self.predictor.predict(e, layer, self.pooled[layer.name],
-                                   lambda: finish.StorePrediction(e, prediction))
+            self.predictor.predict(side, layer, self.pooled[layer.name],
+                                   lambda: finish.StorePrediction(side, prediction))
             options = {"prediction": prediction, "error": error}
         if dx:
             matrix = (x.elements // x.shape[3], x.shape[3])
@@ -301,4 +315,4 @@ class _Compiler:
         bias = self._update(e, layer, "bias", rows, slots=1) if layer.bias else None
         convolution.weight_gradient(e, layer, Images(tensor=x), dy, update, bias, most_rows=rows)
         if self.predictor:
-            self.predictor.train(e, layer, self.pooled[layer.name])
+            self.predictor.train(side, layer, self.pooled[layer.name])
