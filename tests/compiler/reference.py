@@ -1,5 +1,7 @@
 """Plain float32 PyTorch doing what a compiled program does, by autograd."""
 
+import copy
+
 import torch
 from torch.nn import functional
 
@@ -57,7 +59,7 @@ class Reference:
     def _forward(self, data, requires_grad):
         self._leaves = {name: weight.clone().requires_grad_() for name, weight in self.weights.items()}
         self._bias_leaves = {name: bias.clone().requires_grad_() for name, bias in self.biases.items()}
-        self._before, outputs, x = {}, [], data
+        self._before, self._features, self._predictions, self._conv, outputs, x = {}, {}, {}, {}, [], data
         for layer in self.training.layers:
             x, before = self._layer(layer, x, self._leaves, self._bias_leaves)
             for tensor in (x, before):
@@ -65,7 +67,11 @@ class Reference:
                     tensor.retain_grad()
             self._before[layer.name] = before
             if self.predictor and isinstance(layer, Convolution):
-                self.tensors[f"{layer.name}.pooled"] = self._pool(layer, before.detach())
+                pooled = self.tensors[f"{layer.name}.pooled"] = self._pool(layer, before.detach())
+                present = copy.deepcopy(self.predictor)  # its weights will change before its gradient is taken
+                self._conv[layer.name] = present.conv
+                self._features[layer.name] = present.features(pooled.permute(2, 0, 1)[:, None])
+                self._predictions[layer.name] = self._predicted(layer, pooled).detach()
             self.tensors[f"{layer.name}.output"] = x.detach()
             outputs.append(x)
         return outputs
@@ -105,11 +111,17 @@ class Reference:
         self.tensors[name], self.tensors[f"{name}.momentum"] = parameter.clone(), momentum.clone()
 
     def _train_predictor(self, layer, gradient) -> None:
+        """The prediction is that of the forward pass; the linear layer may have been trained since."""
+        features, predicted = self._features[layer.name], self._predictions[layer.name]
+        error = 2 / predicted.numel() * (predicted - gradient.reshape(predicted.shape))
+        linear, used = self.predictor.linear, error.shape[1]
         self.predictor.zero_grad()
-        predicted = self._predicted(layer, self.tensors[f"{layer.name}.pooled"])
-        target = gradient.reshape(predicted.shape)
-        functional.mse_loss(predicted, target).backward()
-        used = predicted.shape[1]
+        copied = self._conv[layer.name]
+        gradients = torch.autograd.grad(features, list(copied.parameters()), error @ linear.weight[:used].detach())
+        for parameter, gradient in zip(self.predictor.conv.parameters(), gradients):
+            parameter.grad = gradient
+        linear.weight.grad, linear.bias.grad = torch.zeros_like(linear.weight), torch.zeros_like(linear.bias)
+        linear.weight.grad[:used], linear.bias.grad[:used] = error.T @ features.detach(), error.sum(0)
         for name, parameter in self.predictor.named_parameters():
             rows = slice(0, used) if name.startswith("linear") else slice(None)
             self._adam(name, parameter, rows)

@@ -7,7 +7,7 @@ which one depends on the other.
 """
 
 from collections import defaultdict, deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from adagp.spec.config import AcceleratorConfig
 from adagp.spec.isa import Engine, Instruction
@@ -53,21 +53,41 @@ class Recorder:
             self._accesses.record(space, Access(footprint, write, queue, index))
 
     def merge(self) -> ProgramBuilder:
-        """The instructions in an order that keeps the engines busy."""
+        """The instructions in an order that keeps the engines busy: one of the side thread goes where it
+        can start before the main thread's next one on the same engine would."""
         builder, clock = ProgramBuilder(self.config), _Clock(self.config)
-        positions = [0, 0]
-        while True:
-            heads = [(number, thread[position]) for number, (thread, position) in
-                     enumerate(zip(self._threads, positions)) if position < len(thread)]
-            if not heads:
-                return builder
-            number, index = min((clock.start(self._recorded[index]), number, index) for number, index in heads
-                                if clock.issued(self._recorded[index]))[1:]
+        main, side = (deque(thread) for thread in self._threads)
+        following, lag = self._following(), 0
+        while main or side:
+            number = SIDE if side and self._goes_first(clock, side[0], following, lag, main) else MAIN
+            index = (main, side)[number].popleft()
             recorded = self._recorded[index]
             clock.issue(index, recorded)
+            if number == MAIN:
+                engine = recorded.instruction.engine
+                lag = max(0, clock.started[index] - following[engine].popleft())
             builder.label = recorded.label
             builder.emit(recorded.instruction)
-            positions[number] += 1
+        return builder
+
+    def _goes_first(self, clock: "_Clock", index: int, following, lag: int, main) -> bool:
+        recorded = self._recorded[index]
+        if not main:
+            return True
+        if not clock.issued(recorded):
+            return False
+        rivals = following[recorded.instruction.engine]
+        return not rivals or clock.start(recorded) < rivals[0] + lag
+
+    def _following(self) -> dict[Engine, deque[int]]:
+        """When the instructions of the main thread would start without the other, by engine."""
+        clock, starts = _Clock(self.config), defaultdict(deque)
+        for index in self._threads[MAIN]:
+            recorded = self._recorded[index]
+            own = tuple(other for other in recorded.dependencies if clock.known(other))
+            clock.issue(index, replace(recorded, dependencies=own))
+            starts[recorded.instruction.engine].append(clock.started[index])
+        return starts
 
 
 class Thread:
@@ -100,12 +120,16 @@ class _Clock:
     def __init__(self, config: AcceleratorConfig):
         self._config = config
         self._free: dict[Engine, int] = defaultdict(int)
+        self.started: dict[int, int] = {}
         self._finished: dict[int, int] = {}
         self._queues = {engine: deque(maxlen=config.queue_depth) for engine in Engine}
         self._dispatched = 0
 
+    def known(self, index: int) -> bool:
+        return index in self._finished
+
     def issued(self, recorded: _Recorded) -> bool:
-        return all(index in self._finished for index in recorded.dependencies)
+        return all(map(self.known, recorded.dependencies))
 
     def start(self, recorded: _Recorded) -> int:
         """When the instruction would start if it were issued next."""
@@ -117,6 +141,7 @@ class _Clock:
         engine, start = recorded.instruction.engine, self.start(recorded)
         self._dispatched = self._dispatch(engine)
         time = duration(recorded.instruction, self._config)
+        self.started[index] = start
         self._free[engine] = start + time.occupied
         self._finished[index] = start + time.occupied + time.latency
         self._queues[engine].append(start)

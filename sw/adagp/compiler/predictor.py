@@ -59,11 +59,14 @@ class Predictor(nn.Module):
         nn.init.zeros_(self.linear.weight)
         nn.init.zeros_(self.linear.bias)
 
+    def features(self, pooled: torch.Tensor) -> torch.Tensor:
+        """What the linear layer sees: (samples, features)."""
+        x = functional.max_pool2d(torch.relu(self.conv(pooled)), 2)
+        return x.permute(0, 2, 3, 1).flatten(1)
+
     def forward(self, pooled: torch.Tensor, outputs: int | None = None) -> torch.Tensor:
         """The first ``outputs`` gradients; the rest is skipped."""
-        x = functional.max_pool2d(torch.relu(self.conv(pooled)), 2)
-        x = x.permute(0, 2, 3, 1).flatten(1)
-        return functional.linear(x, self.linear.weight[:outputs], self.linear.bias[:outputs])
+        return functional.linear(self.features(pooled), self.linear.weight[:outputs], self.linear.bias[:outputs])
 
 
 class PredictorProgram:
@@ -90,16 +93,24 @@ class PredictorProgram:
                                for moment in ("exp_avg", "exp_avg_sq")] for name, shape in parameters.items()}
         self.powers = resident.place("predictor.beta_powers", (2,), Format.FLOAT32)
         self.steps = resident.place("predictor.steps", (2,), Format.FLOAT32)
-        activations = {"hidden": size * size * channels, "features": config.features,
-                       "hidden.grad": size * size * channels, "features.grad": config.features, "error": outputs}
+        gradients = {"hidden.grad": size * size * channels, "features.grad": config.features, "error": outputs}
         self.buffers = {name: layout.place(f"predictor.{name}", (largest, elements), Format.OPERAND)
-                        for name, elements in activations.items()}
-        self.buffers["prediction"] = layout.place("predictor.prediction", (largest, outputs), Format.FLOAT32)
+                        for name, elements in gradients.items()}
+        self._layout, self.activations = layout, {}
 
-    def place_pooled(self, layout: Layout, layer: Convolution) -> Tensor:
-        """Where the forward pass leaves the pooled mean of ``layer``."""
-        return layout.place(f"{layer.name}.pooled", (self.config.size, self.config.size, layer.channels),
-                            Format.OPERAND)
+    def place(self, layer: Convolution) -> None:
+        """What the forward pass leaves of ``layer`` for the predictor: the pooled mean of its outputs,
+        and from :meth:`predict` what training needs."""
+        size, channels, samples = self.config.size, self.config.channels, layer.channels
+        shapes = {"pooled": (size, size, samples), "hidden": (samples, size, size, channels),
+                  "features": (samples, size // 2, size // 2, channels)}
+        self.activations[layer.name] = {
+            name: self._layout.place(f"{layer.name}.{name}", shape, Format.OPERAND) for name, shape in shapes.items()}
+        self.activations[layer.name]["prediction"] = self._layout.place(
+            f"{layer.name}.prediction", (samples, _weights(layer)), Format.FLOAT32)
+
+    def pooled(self, layer: Convolution) -> Tensor:
+        return self.activations[layer.name]["pooled"]
 
     def _buffer(self, name: str, samples: int, *shape: int) -> Tensor:
         buffer = self.buffers[name]
@@ -107,20 +118,17 @@ class PredictorProgram:
 
     def matrices(self, layer: Convolution) -> tuple[Tensor, Tensor]:
         """(prediction, error) of ``layer`` as (output channels, weights of one) matrices."""
-        outputs = _weights(layer)
-        return (self._buffer("prediction", layer.channels, outputs), self._buffer("error", layer.channels, outputs))
+        return self.activations[layer.name]["prediction"], self._buffer("error", layer.channels, _weights(layer))
 
     def _linear(self, layer: Convolution) -> Convolution:
         return Convolution(name=f"predictor.linear for {layer.name}", image=(1, 1, self.config.features),
                            channels=_weights(layer))
 
-    def predict(self, e: Emitter, layer: Convolution, pooled: Tensor, consume_for,
-                most_rows: int | None = None) -> None:
+    def predict(self, e: Emitter, layer: Convolution, consume_for, most_rows: int | None = None) -> None:
         """The gradient of ``layer``'s weights from its pooled outputs, given in tiles to
         ``consume_for()``, with at most ``most_rows`` rows each."""
         size, channels, samples = self.config.size, self.config.channels, layer.channels
-        hidden = self._buffer("hidden", samples, size, size, channels)
-        features = self._buffer("features", samples, size // 2, size // 2, channels)
+        pooled, hidden, features = (self.activations[layer.name][name] for name in ("pooled", "hidden", "features"))
         e.scratch.begin(self.conv.name)
         matrix = hidden.view(samples * size * size, channels)
         convolution.forward(e, self.conv, Images(tensor=pooled, inner=True), self.parameters["conv.weight"],
@@ -139,15 +147,14 @@ class PredictorProgram:
         """Begins the next step of Adam: one a batch, in which every layer trains."""
         finish.adam_step(e, self.optimizer, self.powers, self.steps)
 
-    def train(self, e: Emitter, layer: Convolution, pooled: Tensor) -> None:
+    def train(self, e: Emitter, layer: Convolution) -> None:
         """Adam's update for the error that the weight gradient of ``layer`` left in :meth:`matrices`."""
         size, channels, samples = self.config.size, self.config.channels, layer.channels
         linear = self._linear(layer)
         error = self.matrices(layer)[1].view(samples, 1, 1, linear.channels)
-        hidden, hidden_gradient = (self._buffer(name, samples, size, size, channels)
-                                   for name in ("hidden", "hidden.grad"))
-        features, features_gradient = (self._buffer(name, samples, size // 2, size // 2, channels)
-                                       for name in ("features", "features.grad"))
+        pooled, hidden, features = (self.activations[layer.name][name] for name in ("pooled", "hidden", "features"))
+        hidden_gradient = self._buffer("hidden.grad", samples, size, size, channels)
+        features_gradient = self._buffer("features.grad", samples, size // 2, size // 2, channels)
         e.scratch.begin(linear.name)
         matrix = features_gradient.view(samples, self.config.features)
         convolution.input_gradient(e, linear, error, self.parameters["linear.weight"].rows(linear.channels),

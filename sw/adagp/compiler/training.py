@@ -1,5 +1,6 @@
 """The compiler's entry: from a PyTorch model to programs, memory image and register values."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -180,25 +181,26 @@ class _Compiler:
         self.convolutions = [layer for layer in layers if isinstance(layer, Convolution)]
         self._place_parameters()
         self.predictor_config = None if config.design is Design.BASELINE else predictor
-        self.predictor, self.pooled = None, {}
+        self.predictor = None
         if self.predictor_config:
             self.residence = Residence(config, self.layout)
             self.predictor = PredictorProgram(
                 predictor, predictor_optimizer, self.layout, self.residence.layout, max(layer.channels for layer in self.convolutions),
                 max(self._matrix_shape(layer)[1] for layer in self.convolutions))
             self.residence.settle()
-            self.pooled = {layer.name: self.predictor.place_pooled(self.layout, layer) for layer in self.convolutions}
+            for layer in self.convolutions:
+                self.predictor.place(layer)
         self._place_activations()
 
     def training(self) -> Training:
         backward = self._program(self._backpropagation)
         programs = {Phase.WARMUP: backward, Phase.BP: backward}
         if self.predictor:
-            programs[Phase.GP] = self._program(lambda e, side: self._forward(e, side, predict=True))
+            programs[Phase.GP] = self._program(self._prediction)
         if self.config.design.has_predictor_memory:
             programs[Phase.ENTER] = self._program(lambda e, side: self.residence.enter(e))
             programs[Phase.LEAVE] = self._program(lambda e, side: self.residence.leave(e))
-        programs[Phase.EVALUATE] = self._program(lambda e, side: self._forward(e, side, predict=False))
+        programs[Phase.EVALUATE] = self._program(self._forward)
         tensors = self.layout.tensors | {"input": self.input, "labels": self.labels}
         state = -(-self.layout.size // INSTRUCTION_BYTES) * INSTRUCTION_BYTES
         return Training(config=self.config, batch=self.batch, layers=tuple(self.layers), programs=programs,
@@ -246,9 +248,9 @@ class _Compiler:
     def _bias(self, layer: Convolution) -> Tensor | None:
         return self._tensor(f"{layer.name}.bias", layer.channels) if layer.bias else None
 
-    def _forward(self, e: Emitter, side: Emitter, predict: bool, pool: bool = False) -> None:
-        """All layers; with ``predict`` each is updated from its predicted gradient at once, with
-        ``pool`` the pooled outputs are kept for the predictor's training."""
+    def _forward(self, e: Emitter, side: Emitter, consume: Callable | None = None) -> None:
+        """All layers; the gradient of each is predicted and given to ``consume(layer)``, if there is
+        one, in tiles of at most as many rows as that says too."""
         for index, layer in enumerate(self.layers):
             x, y = self._input_of(index), self.outputs[layer.name]
             e.scratch.begin(layer.name)
@@ -256,15 +258,13 @@ class _Compiler:
                 pooling.forward(e, layer, x, y)
                 continue
             height, width, channels = layer.output
-            mean = finish.PooledMean(e, self.pooled[layer.name], self.batch, height, width, e.scratch.bank_words
-                                     ) if self.predictor and (predict or pool) else None
+            mean = finish.PooledMean(e, self.predictor.pooled(layer), self.batch, height, width,
+                                     e.scratch.bank_words) if consume else None
             store = finish.StoreActivations(e, y.view(self.batch * height * width, channels), layer.relu, mean)
             convolution.forward(e, layer, Images(tensor=x), self._tensor(f"{layer.name}.weight", *layer.weight_shape),
                                 self._bias(layer), column_tiles(channels, self.config.columns), store)
-            if predict:
-                rows = min(channels, (side.scratch.bank_words - 8) // 2)
-                self.predictor.predict(side, layer, self.pooled[layer.name],
-                                       lambda: self._update(side, layer, "weight", rows, slots=2), rows)
+            if consume:
+                self.predictor.predict(side, layer, *consume(layer))
 
     def _update(self, e: Emitter, layer: Convolution, parameter: str, rows: int, **options) -> finish.MomentumUpdate:
         tensor = self.layout.tensors[f"{layer.name}.{parameter}"]
@@ -272,8 +272,18 @@ class _Compiler:
         return finish.MomentumUpdate(e, self.optimizer, tensor.view(*shape),
                                      self._tensor(f"{tensor.name}.momentum", *shape), rows, **options)
 
+    def _prediction(self, e: Emitter, side: Emitter) -> None:
+        """Phase GP: every layer is updated as soon as its gradient is predicted."""
+        def consume(layer):
+            rows = min(layer.channels, (side.scratch.bank_words - 8) // 2)
+            return lambda: self._update(side, layer, "weight", rows, slots=2), rows
+        self._forward(e, side, consume)
+
     def _backpropagation(self, e: Emitter, side: Emitter) -> None:
-        self._forward(e, side, predict=False, pool=True)
+        """Warm-up and Phase BP: predictions wait for the true gradients to train the predictor."""
+        def consume(layer):
+            return lambda: finish.StorePrediction(side, self.predictor.matrices(layer)[0]), None
+        self._forward(e, side, consume if self.predictor else None)
         if self.predictor:
             self.predictor.step(side)
         classes = self.layers[-1].channels
@@ -299,10 +309,7 @@ class _Compiler:
                               index: int) -> None:
         options = {}
         if self.predictor:
-            prediction, error = self.predictor.matrices(layer)
-            self.predictor.predict(side, layer, self.pooled[layer.name],
-                                   lambda: finish.StorePrediction(side, prediction))
-            options = {"prediction": prediction, "error": error}
+            options = dict(zip(("prediction", "error"), self.predictor.matrices(layer)))
         if dx:
             matrix = (x.elements // x.shape[3], x.shape[3])
             e.scratch.begin(layer.name)
@@ -315,4 +322,4 @@ class _Compiler:
         bias = self._update(e, layer, "bias", rows, slots=1) if layer.bias else None
         convolution.weight_gradient(e, layer, Images(tensor=x), dy, update, bias, most_rows=rows)
         if self.predictor:
-            self.predictor.train(side, layer, self.pooled[layer.name])
+            self.predictor.train(side, layer)
