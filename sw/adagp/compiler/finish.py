@@ -4,32 +4,16 @@ Each class takes its words of the vector memory when it is made, and is then cal
 the passes of :mod:`.convolution`.
 """
 
-from dataclasses import dataclass
+from dataclasses import replace
 
 from adagp.spec.isa import Function, Memory
 
-from .emitter import Emitter, Tile
+from .activation import activate, gate
+from .emitter import Emitter, Run, Tile
 from .functions import fold, reciprocal, rsqrt
+from .operation import Activation, Target, Work
+from .optimizer import SGD, Adam
 from .tensors import Tensor
-
-
-@dataclass(frozen=True, kw_only=True)
-class SGD:
-    """Momentum SGD as ``torch.optim.SGD(lr, momentum)``: m ← μ·m + g, w ← w − lr·m."""
-
-    lr: float
-    momentum: float = 0.9
-
-
-@dataclass(frozen=True, kw_only=True)
-class Adam:
-    """Adam as ``torch.optim.Adam(lr, betas, eps)``, on the parameters that have a gradient: what a
-    smaller layer does not use of the predictor keeps value and moments (as SparseAdam does)."""
-
-    lr: float = 1e-4
-    beta1: float = 0.9
-    beta2: float = 0.999
-    eps: float = 1e-8
 
 
 def add_bias(e: Emitter, tile: Tile, bias_word: int | None, relu: bool = False) -> None:
@@ -41,34 +25,50 @@ def add_bias(e: Emitter, tile: Tile, bias_word: int | None, relu: bool = False) 
 
 
 class StoreActivations:
-    """Bias, ReLU, store; before the ReLU the tile goes to ``pool`` if there is one."""
+    """Bias, activation, store; before the activation the tile goes to ``pool`` if there is one.
 
-    def __init__(self, e: Emitter, matrix: Tensor, relu: bool, pool: "PooledMean | None" = None):
-        self.e, self.matrix, self.relu, self.pool = e, matrix, relu, pool
+    Tiles have at most ``words`` rows; an activation with a slope takes as many words of bank 3.
+    """
+
+    def __init__(self, e: Emitter, matrix: Tensor, activation: Activation | None, words: int = 0,
+                 pool: "PooledMean | None" = None):
+        self.e, self.matrix, self.activation, self.pool = e, matrix, activation, pool
+        self._temporary = e.scratch.vector(words, 3) if activation and activation.slope else None
 
     def __call__(self, tile: Tile, bias_word: int | None) -> None:
-        add_bias(self.e, tile, bias_word, self.relu and self.pool is None)
+        relu = self.activation == Activation() and self.pool is None
+        add_bias(self.e, tile, bias_word, relu)
         if self.pool:
             self.pool.add(tile)
-            add_bias(self.e, tile, None, self.relu)
+        if not relu:
+            activate(self.e, self.activation, tile.word, tile.rows, self._temporary)
         self.e.store_tile(self.matrix, tile)
 
 
 class StoreGradient:
-    """Stores a gradient of activations; where they came from a ReLU, only where they are positive."""
+    """The tile is an operation's share of the gradient of ``target``: adds the other shares,
+    multiplies by the derivative of the activation that the target came out of, and stores.
 
-    def __init__(self, e: Emitter, matrix: Tensor, activations: Tensor | None, words: int):
-        self.e, self.matrix, self.activations = e, matrix, activations
+    Tiles have at most ``words`` rows; takes as many of banks 2 and 3 unless the share is all.
+    """
+
+    def __init__(self, e: Emitter, target: Target, words: int):
+        self.e, self.target = e, target
+        self._words = [e.scratch.vector(words, bank) for bank in (2, 3)] if target.addend or target.activation else []
         self._turn = 0
-        self._words = [e.scratch.vector(words, bank) for bank in (2, 3)] if activations else []
 
-    def __call__(self, tile: Tile, bias_word: None) -> None:
-        if self.activations:
-            word = self._words[self._turn]
-            self._turn ^= 1
-            self.e.load_tile(self.activations, tile, word)
-            self.e.vector(tile.word, word, tile.rows, b=tile.word, plus="b", function=Function.GATE)
-        self.e.store_tile(self.matrix, tile)
+    def __call__(self, tile: Tile | Run, bias_word: None = None) -> None:
+        e, target = self.e, self.target
+        if target.addend:
+            e.vector(tile.word, tile.word, tile.rows, b=self._loaded(target.addend, tile), plus="b")
+        if target.activation:
+            gate(e, target.activation, tile.word, self._loaded(target.activations, tile), tile.rows)
+        e.store_tile(target.tensor, tile)
+
+    def _loaded(self, tensor: Tensor, tile: Tile | Run) -> int:
+        self._turn ^= 1
+        self.e.load_tile(tensor, tile, self._words[self._turn])
+        return self._words[self._turn]
 
 
 class PooledMean:
@@ -178,7 +178,7 @@ class MomentumUpdate:
         self._errors = (e.scratch.vector(words, 2), e.scratch.vector(words, 3)) if error else None
         self._turn = 0
 
-    def __call__(self, tile: Tile, bias_word: int | None) -> None:
+    def __call__(self, tile: Tile, bias_word: int | None = None) -> None:
         e, g, rows = self.e, tile.word, tile.rows
         add_bias(e, tile, bias_word)
         w, m = self._slots[self._turn]
@@ -191,11 +191,18 @@ class MomentumUpdate:
             e.load_tile(self.prediction, tile, p)
             e.vector(p, p, rows, times=scale)
             e.vector(d, g, rows, times=-scale, b=p, plus="b")
-            e.store_tile(self.error, _moved(tile, d))
+            e.store_tile(self.error, replace(tile, word=d))
         e.vector(m, m, rows, times=self.optimizer.momentum, b=g, plus="b")
         e.vector(w, m, rows, times=-self.optimizer.lr, b=w, plus="b")
-        e.store_tile(self.momentum, _moved(tile, m))
-        e.store_tile(self.weight, _moved(tile, w))
+        e.store_tile(self.momentum, replace(tile, word=m))
+        e.store_tile(self.weight, replace(tile, word=w))
+
+
+def parameter_update(e: Emitter, work: Work, name: str, matrix: tuple[int, int], words: int, **options
+                     ) -> MomentumUpdate:
+    """The update of the operation's parameter ``name``, whose gradient comes in tiles of ``matrix``."""
+    return MomentumUpdate(e, work.optimizer, work.parameters[name].view(*matrix), work.momenta[name].view(*matrix),
+                          words, **options)
 
 
 class AdamUpdate:
@@ -222,8 +229,8 @@ class AdamUpdate:
         e.vector(t, g, n, times="b", b=g)
         e.vector(t, t, n, times=1 - o.beta2)
         e.vector(v, v, n, times=o.beta2, b=t, plus="b")
-        e.store_tile(self.tensors[1], _moved(tile, m))
-        e.store_tile(self.tensors[2], _moved(tile, v))
+        e.store_tile(self.tensors[1], replace(tile, word=m))
+        e.store_tile(self.tensors[2], replace(tile, word=v))
         e.vector(x, v, ((n, 1, 1, 0),), b=self._steps + 1, times="b", broadcast=True)
         e.vector(x, x, n, function=Function.MAXIMUM, plus=1e-36)  # keeps 1/√x and √x normal
         rsqrt(e, y, x, t, n)
@@ -232,7 +239,7 @@ class AdamUpdate:
         e.vector(y, y, n, b=m, times="b")
         e.vector(y, y, ((n, 1, 1, 0),), b=self._steps, times="b", broadcast=True)
         e.vector(w, w, n, b=y, plus="b", negate_addend=True)
-        e.store_tile(self.tensors[0], _moved(tile, w))
+        e.store_tile(self.tensors[0], replace(tile, word=w))
 
 
 def adam_step(e: Emitter, optimizer: Adam, powers: Tensor, steps: Tensor) -> None:
@@ -247,10 +254,6 @@ def adam_step(e: Emitter, optimizer: Adam, powers: Tensor, steps: Tensor) -> Non
     reciprocal(e, r, c, t, 2)
     e.vector(r, r, 1, times=optimizer.lr)
     _store_scalars(e, steps, r)
-
-
-def _moved(tile: Tile, word: int) -> Tile:
-    return Tile(word=word, row=tile.row, loops=tile.loops, column=tile.column, columns=tile.columns)
 
 
 def _load_scalars(e: Emitter, tensor: Tensor, word: int) -> None:

@@ -13,6 +13,8 @@ from .convolution import column_tiles
 from .emitter import Emitter
 from .images import Images
 from .network import Convolution, MaxPool
+from .operation import Activation, Target, Work
+from .optimizer import Adam
 from .tensors import Layout, Tensor
 
 
@@ -67,17 +69,14 @@ class Predictor(nn.Module):
 
 
 class PredictorProgram:
-    """Emits the predictor's work for one layer at a time.
+    """Emits the predictor's work for one of ``layers`` at a time."""
 
-    ``largest`` is the most output channels of a predicted layer, ``outputs`` the most weights of
-    one output channel.
-    """
-
-    def __init__(self, config: PredictorConfig, optimizer: finish.Adam, layout: Layout, largest: int, outputs: int):
+    def __init__(self, config: PredictorConfig, optimizer: Adam, layout: Layout, layers: list[Convolution]):
         self.config, self.optimizer = config, optimizer
+        largest, outputs = max(layer.channels for layer in layers), max(map(_weights, layers))
         size, channels, kernel = config.size, config.channels, config.kernel
         self.conv = Convolution(name="predictor.conv", image=(size, size, 1), channels=channels,
-                                kernel=(kernel, kernel), padding=(kernel // 2, kernel // 2), relu=True)
+                                kernel=(kernel, kernel), padding=(kernel // 2, kernel // 2), activation=Activation())
         self.pool = MaxPool(name="predictor.pool", image=(size, size, channels), kernel=(2, 2), stride=(2, 2),
                             padding=(0, 0))
         parameters = {"conv.weight": self.conv.weight_shape, "conv.bias": (channels,),
@@ -94,10 +93,12 @@ class PredictorProgram:
                         for name, elements in activations.items()}
         self.buffers["prediction"] = layout.place("predictor.prediction", (largest, outputs), Format.FLOAT32)
 
-    def place_pooled(self, layout: Layout, layer: Convolution) -> Tensor:
+        self._pooled = {layer.name: layout.place(f"{layer.name}.pooled", (size, size, layer.channels), Format.OPERAND)
+                        for layer in layers}
+
+    def pooled(self, layer: Convolution) -> Tensor:
         """Where the forward pass leaves the pooled mean of ``layer``."""
-        return layout.place(f"{layer.name}.pooled", (self.config.size, self.config.size, layer.channels),
-                            Format.OPERAND)
+        return self._pooled[layer.name]
 
     def _buffer(self, name: str, samples: int, *shape: int) -> Tensor:
         buffer = self.buffers[name]
@@ -124,9 +125,9 @@ class PredictorProgram:
         matrix = hidden.view(samples * size * size, channels)
         convolution.forward(e, self.conv, Images(tensor=pooled, inner=True), self.parameters["conv.weight"],
                             self.parameters["conv.bias"], column_tiles(channels, e.config.columns),
-                            finish.StoreActivations(e, matrix, relu=True), Pass.PREDICTOR)
+                            finish.StoreActivations(e, matrix, self.conv.activation), Pass.PREDICTOR)
         e.scratch.begin(self.pool.name)
-        pooling.forward(e, self.pool, hidden, features)
+        pooling.forward(e, self.pool, Work(inputs=(hidden,), output=features))
         linear = self._linear(layer)
         e.scratch.begin(linear.name)
         run = layer.kernel[1] * layer.image[2]
@@ -147,9 +148,11 @@ class PredictorProgram:
         e.scratch.begin(linear.name)
         matrix = features_gradient.view(samples, self.config.features)
         convolution.input_gradient(e, linear, error, self.parameters["linear.weight"].rows(linear.channels),
-                                   finish.StoreGradient(e, matrix, None, 0), Pass.PREDICTOR)
+                                   finish.StoreGradient(e, Target(tensor=matrix), 0), Pass.PREDICTOR)
         e.scratch.begin(self.pool.name)
-        pooling.backward(e, self.pool, hidden, features, features_gradient, hidden_gradient, gated=True)
+        target = Target(tensor=hidden_gradient, activations=hidden, activation=self.conv.activation)
+        pooling.backward(e, self.pool, Work(inputs=(hidden,), output=features, gradient=features_gradient,
+                                            targets=(target,)))
         self._update(e, "linear", linear, Images(tensor=features.view(samples, 1, 1, self.config.features)), error)
         self._update(e, "conv", self.conv, Images(tensor=pooled, inner=True), hidden_gradient)
 
