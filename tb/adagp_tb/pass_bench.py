@@ -10,6 +10,7 @@ from adagp.compiler.convolution import column_tiles
 from adagp.compiler.emitter import Emitter
 from adagp.compiler.images import Images
 from adagp.compiler.network import Convolution
+from adagp.compiler.operation import Activation, Target
 from adagp.compiler.tensors import Layout
 from adagp.golden import GoldenMachine
 from adagp.spec.config import AcceleratorConfig
@@ -52,12 +53,12 @@ def pass_program(config: AcceleratorConfig, layer: Convolution, batch: int, whic
     bias_momentum = layout.place("bias.momentum", (outputs,), Format.FLOAT32)
     e.scratch.begin(layer.name)
     if which is Pass.FORWARD:
-        store = finish.StoreActivations(e, y.view(batch * height * width, outputs), layer.relu)
+        store = finish.StoreActivations(e, y.view(batch * height * width, outputs), layer.activation)
         convolution.forward(e, layer, Images(tensor=x), weight, bias, column_tiles(outputs, config.columns), store)
     elif which is Pass.INPUT_GRADIENT:
         pixels = batch * in_height * in_width
-        store = finish.StoreGradient(e, dx.view(pixels, channels), x.view(pixels, channels),
-                                     min(e.scratch.bank_words, pixels))
+        target = Target(tensor=dx, activations=x, activation=Activation())
+        store = finish.StoreGradient(e, target, min(e.scratch.bank_words, pixels))
         convolution.input_gradient(e, layer, y, weight, store)
     else:
         rows = min(outputs, (e.scratch.bank_words - 8) // 4)

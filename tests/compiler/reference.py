@@ -6,7 +6,8 @@ import torch
 from torch.nn import functional
 
 from adagp.compiler import Adam, Predictor, SGD
-from adagp.compiler.network import Convolution, MaxPool
+from adagp.compiler.network import Add, Concatenate, Convolution, MaxPool, Upsample, activation_of
+from adagp.compiler.operation import INPUT
 
 
 class Reference:
@@ -27,14 +28,13 @@ class Reference:
 
     def backpropagate(self, data, labels) -> None:
         """A batch of warm-up or Phase BP. ``data`` is (batch, height, width, channels)."""
-        outputs = self._forward(data, requires_grad=True)
-        logits = outputs[-1].flatten(1)
+        logits = self._forward(data)
         losses = functional.cross_entropy(logits, labels, reduction="none")
         losses.mean().backward()
         self.tensors["loss"] = losses.detach()
-        for layer, output in zip(self.training.layers, outputs):
-            gradient = self._pre_activation_gradient(layer, output)
-            self.tensors[f"{layer.name}.output.grad"] = gradient
+        for name, before in self._before.items():
+            if before.requires_grad:
+                self.tensors[f"{name}.output.grad"] = before.grad
         self.steps += 1
         for layer in reversed(self.training.convolutions):
             gradient = self._leaves[layer.name].grad
@@ -46,49 +46,54 @@ class Reference:
 
     def predict(self, data) -> None:
         """A batch of Phase GP."""
+        outputs = {INPUT: data}
         with torch.no_grad():
-            x = data
             for layer in self.training.layers:
-                x, before = self._layer(layer, x, self.weights, self.biases)
-                self.tensors[f"{layer.name}.output"] = x
+                y, before = self._layer(layer, outputs, self.weights, self.biases)
+                outputs[layer.name] = self.tensors[f"{layer.name}.output"] = y
                 if isinstance(layer, Convolution):
                     predicted = self._predicted(layer, self._pool(layer, before))
                     self._momentum_step(f"{layer.name}.weight", self.weights[layer.name],
                                         predicted.reshape(layer.weight_shape))
 
-    def _forward(self, data, requires_grad):
+    def _forward(self, data) -> torch.Tensor:
+        """The logits; keeps the outputs, and what was there before the activations."""
         self._leaves = {name: weight.clone().requires_grad_() for name, weight in self.weights.items()}
         self._bias_leaves = {name: bias.clone().requires_grad_() for name, bias in self.biases.items()}
-        self._before, self._features, self._predictions, self._conv, outputs, x = {}, {}, {}, {}, [], data
+        self._before, self._present, self._predictions, outputs = {}, {}, {}, {INPUT: data}
         for layer in self.training.layers:
-            x, before = self._layer(layer, x, self._leaves, self._bias_leaves)
-            for tensor in (x, before):
-                if tensor.requires_grad:
-                    tensor.retain_grad()
-            self._before[layer.name] = before
+            y, before = self._layer(layer, outputs, self._leaves, self._bias_leaves)
+            if before.requires_grad:
+                before.retain_grad()
+            outputs[layer.name], self._before[layer.name] = y, before
             if self.predictor and isinstance(layer, Convolution):
                 pooled = self.tensors[f"{layer.name}.pooled"] = self._pool(layer, before.detach())
                 present = copy.deepcopy(self.predictor)  # its weights will change before its gradient is taken
-                self._conv[layer.name] = present.conv
-                self._features[layer.name] = present.features(pooled.permute(2, 0, 1)[:, None])
+                self._present[layer.name] = present.conv, present.features(pooled.permute(2, 0, 1)[:, None])
                 self._predictions[layer.name] = self._predicted(layer, pooled).detach()
-            self.tensors[f"{layer.name}.output"] = x.detach()
-            outputs.append(x)
-        return outputs
+            self.tensors[f"{layer.name}.output"] = y.detach()
+        return y.flatten(1)
 
-    def _layer(self, layer, x, weights, biases):
-        """(output, output before the ReLU), channels last."""
-        x = x.reshape(-1, *layer.image).permute(0, 3, 1, 2)
+    def _layer(self, layer, outputs, weights, biases):
+        """(output, output before the activation), channels last."""
+        inputs = [outputs[name].reshape(-1, *shape).permute(0, 3, 1, 2)
+                  for name, shape in zip(layer.inputs, layer.input_shapes)]
         if isinstance(layer, MaxPool):
-            y = functional.max_pool2d(x, layer.kernel, layer.stride, layer.padding).permute(0, 2, 3, 1)
+            y = functional.max_pool2d(inputs[0], layer.kernel, layer.stride, layer.padding)
+        elif isinstance(layer, Add):
+            y = sum(inputs) if len(inputs) > 1 else inputs[0].clone()
+        elif isinstance(layer, Concatenate):
+            y = torch.cat(inputs, dim=1)
+        elif isinstance(layer, Upsample):
+            y = functional.interpolate(inputs[0], scale_factor=tuple(map(float, layer.factor)))
+        else:
+            y = functional.conv2d(inputs[0], weights[layer.name].permute(0, 3, 1, 2), biases.get(layer.name),
+                                  layer.stride, layer.padding)
+        y = y.permute(0, 2, 3, 1)
+        activation = activation_of(layer)
+        if activation is None:
             return y, y
-        y = functional.conv2d(x, weights[layer.name].permute(0, 3, 1, 2), biases.get(layer.name),
-                              layer.stride, layer.padding).permute(0, 2, 3, 1)
-        return (torch.relu(y) if layer.relu else y), y
-
-    def _pre_activation_gradient(self, layer, output):
-        before = self._before[layer.name]
-        return (before.grad if before.grad is not None else torch.zeros_like(before)).detach()
+        return functional.leaky_relu(y, activation.slope).clamp_max(activation.most), y
 
     def _pool(self, layer, before):
         """(size, size, channels), as the image holds it."""
@@ -112,19 +117,16 @@ class Reference:
 
     def _train_predictor(self, layer, gradient) -> None:
         """The prediction is that of the forward pass; the linear layer may have been trained since."""
-        features, predicted = self._features[layer.name], self._predictions[layer.name]
+        (conv, features), predicted = self._present[layer.name], self._predictions[layer.name]
         error = 2 / predicted.numel() * (predicted - gradient.reshape(predicted.shape))
         linear, used = self.predictor.linear, error.shape[1]
-        self.predictor.zero_grad()
-        copied = self._conv[layer.name]
-        gradients = torch.autograd.grad(features, list(copied.parameters()), error @ linear.weight[:used].detach())
+        gradients = torch.autograd.grad(features, list(conv.parameters()), error @ linear.weight[:used].detach())
         for parameter, gradient in zip(self.predictor.conv.parameters(), gradients):
             parameter.grad = gradient
         linear.weight.grad, linear.bias.grad = torch.zeros_like(linear.weight), torch.zeros_like(linear.bias)
         linear.weight.grad[:used], linear.bias.grad[:used] = error.T @ features.detach(), error.sum(0)
         for name, parameter in self.predictor.named_parameters():
-            rows = slice(0, used) if name.startswith("linear") else slice(None)
-            self._adam(name, parameter, rows)
+            self._adam(name, parameter, slice(0, used) if name.startswith("linear") else slice(None))
 
     def _adam(self, name, parameter, rows) -> None:
         first, second = self.moments.setdefault(name, (torch.zeros_like(parameter), torch.zeros_like(parameter)))

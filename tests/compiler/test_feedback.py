@@ -7,6 +7,7 @@ from torch.nn import functional
 from adagp.compiler.emitter import Emitter
 from adagp.compiler.feedback import FeedbackConfig, FeedbackProgram, invert, transposed_product
 from adagp.compiler.network import Convolution
+from adagp.compiler.operation import Work
 from adagp.compiler.tensors import Layout
 from adagp.golden import GoldenMachine
 from adagp.spec.config import AcceleratorConfig
@@ -91,9 +92,9 @@ def test_prediction_is_least_squares_on_the_error(layer):
 
     def emit(e):
         for error, gradient in placed:
-            program.learn_error(e, error)
-            program.learn(e, layer, error, gradient)
-        program.predict(e, layer, x, placed[-1][0], lambda: lambda tile, bias: e.store_tile(prediction, tile))
+            program.begin(e, error)
+            program.learn(e, layer, Work(inputs=(x,), output=gradient, gradient=gradient), error)
+        program.predict(e, layer, Work(inputs=(x,), output=x), placed[-1][0], lambda: lambda tile, bias: e.store_tile(prediction, tile))
     machine = run(layout, values, emit)
 
     see = sed = 0

@@ -1,6 +1,6 @@
 """From a ``torch.nn.Module`` to a memory image and programs."""
 
-from .finish import SGD, Adam
+from .optimizer import SGD, Adam
 from .predictor import Predictor, PredictorConfig
 from .program import CompileError
 from .training import Training, compile_training

@@ -3,6 +3,7 @@
 import struct
 from dataclasses import dataclass
 from itertools import product
+from math import prod
 
 from adagp.spec.config import AcceleratorConfig
 from adagp.spec.isa import (Addend, Array, Engine, Fill, Format, Function, Load, Memory, Multiplier, PredictorArray,
@@ -37,10 +38,31 @@ class Tile:
 
     @property
     def rows(self) -> int:
-        rows = 1
-        for count, _ in self.loops:
-            rows *= count
-        return rows
+        return prod(count for count, _ in self.loops)
+
+    def runs(self, matrix: Tensor, lanes: int):
+        """Where the block lies in ``matrix`` (its last dimension are the columns) and in its words:
+        (byte offset, length, loops of (count, bytes, elements))."""
+        size = matrix.format.bytes
+        pitch, loops, elements = matrix.shape[-1] * size, [], lanes
+        for count, stride in self.loops:
+            loops.append((count, stride * pitch, elements))
+            elements *= count
+        return self.row * pitch + self.column * size, self.columns, loops
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """``elements`` consecutive elements of a tensor, from number ``first`` on, that lie densely in
+    the vector memory from ``word`` on: for what treats all elements alike, whatever the shape."""
+
+    word: int
+    first: int
+    elements: int
+    rows: int
+
+    def runs(self, tensor: Tensor, lanes: int):
+        return self.first * tensor.format.bytes, self.elements, ()
 
 
 class Emitter:
@@ -124,25 +146,14 @@ class Emitter:
                 **_named("count", counts), **_named("destination_stride", [s[0] for s in strides]),
                 **_named("source_stride", [s[1] for s in strides])))
 
-    def load_tile(self, matrix: Tensor, tile: Tile, word: int) -> None:
-        """The same block of another matrix (rows, columns) to the words from ``word`` on."""
-        self.load(matrix, self._tile_offset(matrix, tile), Memory.VECTOR, word * self.config.vector_lanes,
-                  tile.columns, self._tile_loops(matrix, tile))
+    def load_tile(self, tensor: Tensor, tile: Tile | Run, word: int) -> None:
+        """The same block of another tensor to the words from ``word`` on."""
+        offset, length, loops = tile.runs(tensor, self.config.vector_lanes)
+        self.load(tensor, offset, Memory.VECTOR, word * self.config.vector_lanes, length, loops)
 
-    def store_tile(self, matrix: Tensor, tile: Tile) -> None:
-        self.store(matrix, self._tile_offset(matrix, tile), tile.word * self.config.vector_lanes, tile.columns,
-                   self._tile_loops(matrix, tile))
-
-    @staticmethod
-    def _tile_offset(matrix: Tensor, tile: Tile) -> int:
-        return (tile.row * matrix.shape[1] + tile.column) * matrix.format.bytes
-
-    def _tile_loops(self, matrix: Tensor, tile: Tile):
-        loops, words = [], self.config.vector_lanes
-        for count, stride in tile.loops:
-            loops.append((count, stride * matrix.shape[1] * matrix.format.bytes, words))
-            words *= count
-        return loops
+    def store_tile(self, tensor: Tensor, tile: Tile | Run) -> None:
+        offset, length, loops = tile.runs(tensor, self.config.vector_lanes)
+        self.store(tensor, offset, tile.word * self.config.vector_lanes, length, loops)
 
     # Array and vector unit
 

@@ -9,6 +9,7 @@ A. Everything is matrix products and vector arithmetic; nothing is trained by de
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 
@@ -19,6 +20,7 @@ from .emitter import Emitter, Tile
 from .functions import fold, lane_sum, reciprocal
 from .images import Images
 from .network import Convolution
+from .operation import Work
 from .tensors import Layout, Tensor
 
 
@@ -37,41 +39,55 @@ class FeedbackConfig:
 
 
 class FeedbackProgram:
-    """Emits the work of learned feedback for one layer at a time.
+    """Emits the work of learned feedback for one of ``layers`` at a time.
 
-    ``layout`` takes what lives from batch to batch (the sums and the maps), ``scratch`` what only a
-    batch needs (the pseudo-images).
+    ``resident`` takes what lives from batch to batch (the sums and the maps), ``layout`` what a batch
+    leaves behind.
     """
 
-    def __init__(self, config: FeedbackConfig, layout: Layout, scratch: Layout, layers: list[Convolution],
+    timely: ClassVar[bool] = False
+    """It predicts when the forward pass has ended, since it needs the error."""
+
+    def __init__(self, config: FeedbackConfig, layout: Layout, resident: Layout, layers: list[Convolution],
                  batch: int, classes: int):
         self.config, self.batch, self.classes = config, batch, classes
         square = (classes, classes)
-        self.error_sums = layout.place("feedback.error_sums", square, Format.FLOAT32)
-        self.inverse = layout.place("feedback.inverse", square, Format.OPERAND)
-        self.identity = layout.place("feedback.identity", square, Format.FLOAT32)
-        self.ones = layout.place("feedback.ones", square, Format.FLOAT32)
-        self.sums, self.maps, self.pseudo = {}, {}, {}
+        self.error_sums = resident.place("feedback.error_sums", square, Format.FLOAT32)
+        self.inverse = resident.place("feedback.inverse", square, Format.OPERAND)
+        self.identity = resident.place("feedback.identity", square, Format.FLOAT32)
+        self.ones = resident.place("feedback.ones", square, Format.FLOAT32)
+        self.sums, self.maps, self.pseudo, self._predictions = {}, {}, {}, {}
         for layer in layers:
-            self.sums[layer.name] = layout.place(f"{layer.name}.feedback.sums", (classes, *layer.output), Format.FLOAT32)
-            self.maps[layer.name] = layout.place(f"{layer.name}.feedback.map", (classes, *layer.output), Format.OPERAND)
-            self.pseudo[layer.name] = scratch.place(f"{layer.name}.feedback.pseudo", (classes, *layer.image),
-                                                    Format.OPERAND)
+            self.sums[layer.name] = resident.place(f"{layer.name}.feedback.sums", (classes, *layer.output), Format.FLOAT32)
+            self.maps[layer.name] = resident.place(f"{layer.name}.feedback.map", (classes, *layer.output), Format.OPERAND)
+            self.pseudo[layer.name] = layout.place(f"{layer.name}.feedback.pseudo", (classes, *layer.image),
+                                                   Format.OPERAND)
+            weights = layer.kernel[0] * layer.kernel[1] * layer.image[2]
+            self._predictions[layer.name] = layout.place(f"{layer.name}.prediction", (layer.channels, weights),
+                                                         Format.FLOAT32)
 
     def constants(self) -> dict[str, torch.Tensor]:
-        """What an image has to hold beside zeros."""
+        """What an image has to hold beside the parameters and zeros."""
         return {self.identity.name: torch.eye(self.classes), self.ones.name: torch.ones(self.classes, self.classes)}
 
-    def learn_error(self, e: Emitter, error: Tensor) -> None:
+    def pooled(self, layer: Convolution) -> None:
+        """It needs nothing from the forward pass but the outputs."""
+
+    def matrices(self, layer: Convolution) -> tuple[Tensor, None]:
+        """The prediction as a matrix (output channels, weights of one), for comparison."""
+        return self._predictions[layer.name], None
+
+    def begin(self, e: Emitter, error: Tensor) -> None:
         """Adds a batch's eᵀe and inverts. ``error`` is (images, classes)."""
         e.scratch.begin("feedback error sums")
         self._add(e, error, error, self.error_sums)
         e.scratch.begin("feedback inverse")
         invert(e, self.error_sums, self.inverse, self.identity, self.ones, self.config.ridge)
 
-    def learn(self, e: Emitter, layer: Convolution, error: Tensor, gradient: Tensor) -> None:
-        """Adds a batch's eᵀδ of ``layer`` and derives its map. ``gradient`` is (images, …)."""
-        sums, values = self.sums[layer.name], gradient.elements // self.batch
+    def learn(self, e: Emitter, layer: Convolution, work: Work, error: Tensor) -> None:
+        """Adds a batch's eᵀδ of ``layer`` and derives its map."""
+        sums, gradient = self.sums[layer.name], work.gradient
+        values = gradient.elements // self.batch
         e.scratch.begin(f"feedback sums of {layer.name}")
         self._add(e, error, gradient.view(self.batch, values), sums.view(self.classes, values))
         e.scratch.begin(f"feedback map of {layer.name}")
@@ -81,10 +97,11 @@ class FeedbackProgram:
             e, linear, self.inverse.view(self.classes, 1, 1, self.classes), sums.view(self.classes, 1, 1, values),
             lambda tile, bias: e.store_tile(matrix, tile), Pass.PREDICTOR)
 
-    def predict(self, e: Emitter, layer: Convolution, x: Tensor, error: Tensor,
+    def predict(self, e: Emitter, layer: Convolution, work: Work, error: Tensor,
                 consume_for: Callable[[], convolution.Consume], most_rows: int | None = None) -> None:
-        """The predicted weight gradient of ``layer`` for inputs ``x`` (images, …), in tiles to
+        """The predicted weight gradient of ``layer`` for its inputs in ``work``, in tiles to
         ``consume_for()`` with at most ``most_rows`` rows each."""
+        x = work.inputs[0]
         pseudo, values = self.pseudo[layer.name], x.elements // self.batch
         e.scratch.begin(f"pseudo-images of {layer.name}")
         matrix = pseudo.view(self.classes, values)

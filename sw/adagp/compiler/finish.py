@@ -4,33 +4,18 @@ Each class takes its words of the vector memory when it is made, and is then cal
 the passes of :mod:`.convolution`.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import replace
 
 from adagp.spec.isa import Function, Memory
 
-from .emitter import Emitter, Tile
+from .activation import activate, gate
+from .emitter import Emitter, Run, Tile
 from .functions import fold, reciprocal, rsqrt
+from .operation import Activation, Target, Work
+from .optimizer import SGD, Adam
+from .quality import Agreement
 from .tensors import Tensor
-
-
-@dataclass(frozen=True, kw_only=True)
-class SGD:
-    """Momentum SGD as ``torch.optim.SGD(lr, momentum)``: m ← μ·m + g, w ← w − lr·m."""
-
-    lr: float
-    momentum: float = 0.9
-
-
-@dataclass(frozen=True, kw_only=True)
-class Adam:
-    """Adam as ``torch.optim.Adam(lr, betas, eps)`` but for eps, which is under the root: the step is
-    lr·m̂ / √(v̂ + eps²). It is made on the parameters that have a gradient: what a smaller layer does
-    not use of the predictor keeps value and moments (as SparseAdam does)."""
-
-    lr: float = 1e-4
-    beta1: float = 0.9
-    beta2: float = 0.999
-    eps: float = 1e-8
 
 
 def add_bias(e: Emitter, tile: Tile, bias_word: int | None, relu: bool = False) -> None:
@@ -42,34 +27,51 @@ def add_bias(e: Emitter, tile: Tile, bias_word: int | None, relu: bool = False) 
 
 
 class StoreActivations:
-    """Bias, ReLU, store; before the ReLU the tile goes to ``pool`` if there is one."""
+    """Bias, activation, store; what was there before the activation goes to ``pool`` if there is one.
 
-    def __init__(self, e: Emitter, matrix: Tensor, relu: bool, pool: "PooledMean | None" = None):
-        self.e, self.matrix, self.relu, self.pool = e, matrix, relu, pool
+    Tiles have at most ``words`` rows; an activation with a slope takes as many words of bank 3.
+    """
+
+    def __init__(self, e: Emitter, matrix: Tensor, activation: Activation | None, words: int = 0,
+                 pool: "PooledMean | None" = None):
+        self.e, self.matrix, self.activation, self.pool = e, matrix, activation, pool
+        self._temporary = e.scratch.vector(words, 3) if activation and activation.slope else None
 
     def __call__(self, tile: Tile, bias_word: int | None) -> None:
-        add_bias(self.e, tile, bias_word, self.relu and self.pool is None)
-        if self.pool:
-            self.pool.add(tile)
-            add_bias(self.e, tile, None, self.relu)
+        relu = self.activation == Activation()
+        add_rest = self.pool.begin(tile, bias_word) if self.pool else None
+        add_bias(self.e, tile, bias_word, relu)
+        if not relu:
+            activate(self.e, self.activation, tile.word, tile.rows, self._temporary)
         self.e.store_tile(self.matrix, tile)
+        if add_rest:
+            add_rest()
 
 
 class StoreGradient:
-    """Stores a gradient of activations; where they came from a ReLU, only where they are positive."""
+    """The tile is an operation's share of the gradient of ``target``: adds the other shares,
+    multiplies by the derivative of the activation that the target came out of, and stores.
 
-    def __init__(self, e: Emitter, matrix: Tensor, activations: Tensor | None, words: int):
-        self.e, self.matrix, self.activations = e, matrix, activations
+    Tiles have at most ``words`` rows; takes as many of banks 2 and 3 unless the share is all.
+    """
+
+    def __init__(self, e: Emitter, target: Target, words: int):
+        self.e, self.target = e, target
+        self._words = [e.scratch.vector(words, bank) for bank in (2, 3)] if target.addend or target.activation else []
         self._turn = 0
-        self._words = [e.scratch.vector(words, bank) for bank in (2, 3)] if activations else []
 
-    def __call__(self, tile: Tile, bias_word: None) -> None:
-        if self.activations:
-            word = self._words[self._turn]
-            self._turn ^= 1
-            self.e.load_tile(self.activations, tile, word)
-            self.e.vector(tile.word, word, tile.rows, b=tile.word, plus="b", function=Function.GATE)
-        self.e.store_tile(self.matrix, tile)
+    def __call__(self, tile: Tile | Run, bias_word: None = None) -> None:
+        e, target = self.e, self.target
+        if target.addend:
+            e.vector(tile.word, tile.word, tile.rows, b=self._loaded(target.addend, tile), plus="b")
+        if target.activation:
+            gate(e, target.activation, tile.word, self._loaded(target.activations, tile), tile.rows)
+        e.store_tile(target.tensor, tile)
+
+    def _loaded(self, tensor: Tensor, tile: Tile | Run) -> int:
+        self._turn ^= 1
+        self.e.load_tile(tensor, tile, self._words[self._turn])
+        return self._words[self._turn]
 
 
 class PooledMean:
@@ -86,19 +88,26 @@ class PooledMean:
         self.sum = e.scratch.vector(self.size * self.size, 3)
         self.temporary = e.scratch.vector(-(-tile_words // 2), 2)
 
-    def add(self, tile: Tile) -> None:
-        e, pixels = self.e, self.height * self.width
-        words = self.size * self.size
+    def begin(self, tile: Tile, bias_word: int | None) -> Callable[[], None]:
+        """Takes what it needs of ``tile``, to which the bias is still to be added; calling the result
+        emits the rest. So the array has its accumulators back early."""
+        e, pixels, size = self.e, self.height * self.width, self.size * self.size
         if tile.row == 0:
-            e.fill(Memory.VECTOR, self.sum * e.config.vector_lanes, words * e.config.vector_lanes)
-        source, rows = tile.word, tile.rows
-        if rows > pixels:
-            fold(e, self.temporary, tile.word, rows // pixels, pixels, self.temporary)
-            source, rows = self.temporary, pixels
-        first_row = tile.row % pixels // self.width
-        self._pool(source, first_row, rows // self.width)
-        if tile.row + tile.rows == self.images * pixels:
-            self._finish(tile)
+            e.fill(Memory.VECTOR, self.sum * e.config.vector_lanes, size * e.config.vector_lanes)
+        images = tile.rows // pixels
+        half, first_row = images // 2, tile.row % pixels // self.width
+        if not half:
+            self._pool(tile.word, first_row, tile.rows // self.width)
+            return lambda: self._finish(tile, bias_word)
+        e.vector(self.temporary, tile.word, half * pixels, b=tile.word + half * pixels, plus="b")
+        if images % 2:
+            e.vector(self.temporary, self.temporary, pixels, b=tile.word + 2 * half * pixels, plus="b")
+
+        def rest() -> None:
+            fold(e, self.temporary, self.temporary, half, pixels, self.temporary)
+            self._pool(self.temporary, first_row, self.height)
+            self._finish(tile, bias_word)
+        return rest
 
     def _pool(self, source: int, first_row: int, rows: int) -> None:
         """Adds each output position's window, as far as its rows are in the tile."""
@@ -112,7 +121,9 @@ class PooledMean:
                         self.e.vector(d, d, ((nx, 1, 1, column_step), (ny, self.size, self.size, row_step * self.width)),
                                       b=source + row * self.width + column, plus="b")
 
-    def _finish(self, tile: Tile) -> None:
+    def _finish(self, tile: Tile, bias_word: int | None) -> None:
+        if tile.row + tile.rows < self.images * self.height * self.width:
+            return
         sides = [[len(range(*_window(index, length, self.size))) for index in range(self.size)]
                  for length in (self.height, self.width)]
         if len({height * width for height in sides[0] for width in sides[1]}) == 1:
@@ -123,8 +134,9 @@ class PooledMean:
                 for x, width in enumerate(sides[1]):
                     word = self.sum + y * self.size + x
                     self.e.vector(word, word, 1, times=1 / (self.images * height * width))
-        self.e.store_tile(self.matrix, Tile(word=self.sum, row=0, loops=((self.size * self.size, 1),),
-                                            column=tile.column, columns=tile.columns))
+        pooled = Tile(word=self.sum, row=0, loops=((self.size * self.size, 1),), column=tile.column, columns=tile.columns)
+        add_bias(self.e, pooled, bias_word)
+        self.e.store_tile(self.matrix, pooled)
 
 
 def _window(index: int, length: int, size: int) -> tuple[int, int]:
@@ -164,39 +176,54 @@ class StorePrediction:
 
 class MomentumUpdate:
     """The tile is a gradient, after adding the bias word if there is one: updates ``weight`` and
-    ``momentum`` (matrices) in external memory. With ``error``, the gradient of the predictor's
-    mean squared error, 2/n·(prediction − gradient), is stored there first.
+    ``momentum`` (matrices) in external memory. The ``prediction`` of the gradient, if there is one,
+    is compared with it first: what ``agreement`` measures, and the gradient of its mean squared
+    error, 2/n·(prediction − gradient), which is stored in ``error``.
 
     Tiles have at most ``words`` rows; ``slots`` of them are in work at a time. Takes slots·words of
-    banks 2 and 3, and words more with ``error``.
+    banks 2 and 3, and words more with a prediction.
     """
 
     def __init__(self, e: Emitter, optimizer: SGD, weight: Tensor, momentum: Tensor, words: int,
-                 slots: int = 2, prediction: Tensor | None = None, error: Tensor | None = None):
+                 slots: int = 2, prediction: Tensor | None = None, error: Tensor | None = None,
+                 agreement: Agreement | None = None):
         self.e, self.optimizer, self.weight, self.momentum = e, optimizer, weight, momentum
-        self.prediction, self.error = prediction, error
+        self.prediction, self.error, self.agreement = prediction, error, agreement
         self._slots = [(e.scratch.vector(words, 2), e.scratch.vector(words, 3)) for _ in range(slots)]
-        self._errors = (e.scratch.vector(words, 2), e.scratch.vector(words, 3)) if error else None
+        self._errors = (e.scratch.vector(words, 2), e.scratch.vector(words, 3)) if prediction else None
         self._turn = 0
 
-    def __call__(self, tile: Tile, bias_word: int | None) -> None:
+    def __call__(self, tile: Tile, bias_word: int | None = None) -> None:
         e, g, rows = self.e, tile.word, tile.rows
         add_bias(e, tile, bias_word)
         w, m = self._slots[self._turn]
         self._turn = (self._turn + 1) % len(self._slots)
         e.load_tile(self.weight, tile, w)
         e.load_tile(self.momentum, tile, m)
-        if self.error:
-            p, d = self._errors
-            scale = 2 / (self.error.shape[0] * self.error.shape[1])
-            e.load_tile(self.prediction, tile, p)
-            e.vector(p, p, rows, times=scale)
-            e.vector(d, g, rows, times=-scale, b=p, plus="b")
-            e.store_tile(self.error, _moved(tile, d))
+        if self.prediction:
+            self._compare(tile)
         e.vector(m, m, rows, times=self.optimizer.momentum, b=g, plus="b")
         e.vector(w, m, rows, times=-self.optimizer.lr, b=w, plus="b")
-        e.store_tile(self.momentum, _moved(tile, m))
-        e.store_tile(self.weight, _moved(tile, w))
+        e.store_tile(self.momentum, replace(tile, word=m))
+        e.store_tile(self.weight, replace(tile, word=w))
+
+    def _compare(self, tile: Tile) -> None:
+        e, (p, d) = self.e, self._errors
+        e.load_tile(self.prediction, tile, p)
+        if self.agreement:
+            self.agreement.add(tile, p)
+        if self.error:
+            scale = 2 / (self.error.shape[0] * self.error.shape[1])
+            e.vector(d, p, tile.rows, b=tile.word, plus="b", negate_addend=True)
+            e.vector(d, d, tile.rows, times=scale)
+            e.store_tile(self.error, replace(tile, word=d))
+
+
+def parameter_update(e: Emitter, work: Work, name: str, matrix: tuple[int, int], words: int, **options
+                     ) -> MomentumUpdate:
+    """The update of the operation's parameter ``name``, whose gradient comes in tiles of ``matrix``."""
+    return MomentumUpdate(e, work.optimizer, work.parameters[name].view(*matrix), work.momenta[name].view(*matrix),
+                          words, **options)
 
 
 class AdamUpdate:
@@ -222,15 +249,15 @@ class AdamUpdate:
         e.vector(t, g, n, times="b", b=g)
         e.vector(m, m, n, times=o.beta1, b=g, plus="b")
         e.vector(v, v, n, times=o.beta2, b=t, plus="b")
-        e.store_tile(self.tensors[1], _moved(tile, m))
-        e.store_tile(self.tensors[2], _moved(tile, v))
+        e.store_tile(self.tensors[1], replace(tile, word=m))
+        e.store_tile(self.tensors[2], replace(tile, word=v))
         # never zero, so that its reciprocal root is a number
         e.vector(x, v, ((n, 1, 1, 0),), b=self._steps + 1, times="b", broadcast=True, plus=max(o.eps ** 2, 1e-36))
         rsqrt(e, y, x, t, n, iterations=2)
         e.vector(y, y, n, b=m, times="b")
         e.vector(y, y, ((n, 1, 1, 0),), b=self._steps, times="b", broadcast=True)
         e.vector(w, w, n, b=y, plus="b", negate_addend=True)
-        e.store_tile(self.tensors[0], _moved(tile, w))
+        e.store_tile(self.tensors[0], replace(tile, word=w))
 
 
 def adam_step(e: Emitter, optimizer: Adam, powers: Tensor, steps: Tensor) -> None:
@@ -247,10 +274,6 @@ def adam_step(e: Emitter, optimizer: Adam, powers: Tensor, steps: Tensor) -> Non
     e.vector(r, r, 1, times=optimizer.lr * (1 - optimizer.beta1))
     e.vector(r + 1, r + 1, 1, times=1 - optimizer.beta2)
     _store_scalars(e, steps, r)
-
-
-def _moved(tile: Tile, word: int) -> Tile:
-    return Tile(word=word, row=tile.row, loops=tile.loops, column=tile.column, columns=tile.columns)
 
 
 def _load_scalars(e: Emitter, tensor: Tensor, word: int) -> None:

@@ -72,7 +72,7 @@ class Recorder:
 
     def _goes_first(self, clock: "_Clock", index: int, following, lag: int, main) -> bool:
         recorded = self._recorded[index]
-        if not main:
+        if not main or not clock.issued(self._recorded[main[0]]):  # the main thread waits for this one
             return True
         if not clock.issued(recorded):
             return False

@@ -4,14 +4,17 @@ from dataclasses import dataclass
 
 from adagp.spec.isa import Function, Memory
 
+from .activation import gate
 from .emitter import Emitter
 from .network import MaxPool
+from .operation import Work
 from .program import CompileError
 from .tensors import Tensor
 
 
-def forward(e: Emitter, layer: MaxPool, x: Tensor, y: Tensor) -> None:
-    """y = maximum over the windows of x; both (images, height, width, channels)."""
+def forward(e: Emitter, layer: MaxPool, work: Work) -> None:
+    """y = maximum over the windows of x."""
+    (x,), y = work.inputs, work.output
     tiles, rows, words = _tiles(e, layer, x, y, apart=False)
     inputs = [e.scratch.vector(rows, bank) for bank in (0, 1)]
     outputs = [e.scratch.vector(words, bank) for bank in (2, 3)]
@@ -28,11 +31,14 @@ def forward(e: Emitter, layer: MaxPool, x: Tensor, y: Tensor) -> None:
         _transfer_output(e, e.store, y, tile, result)
 
 
-def backward(e: Emitter, layer: MaxPool, x: Tensor, y: Tensor, dy: Tensor, dx: Tensor, gated: bool) -> None:
+def backward(e: Emitter, layer: MaxPool, work: Work) -> None:
     """dx: each window's gradient goes to its first maximum in row-major order, as in PyTorch.
 
-    ``gated``: x is a ReLU's output, and dx the gradient of that ReLU's input.
+    Without other shares the derivative of the activation is taken at the maxima, which are fewer.
     """
+    (x,), y, dy, (target,) = work.inputs, work.output, work.gradient, work.targets
+    if not target:
+        return
     sets = 2
     try:
         tiles, rows, words = _tiles(e, layer, x, y, inputs=2, outputs=4)
@@ -43,7 +49,7 @@ def backward(e: Emitter, layer: MaxPool, x: Tensor, y: Tensor, dy: Tensor, dx: T
                e.scratch.vector(words, 2), e.scratch.vector(words, 3), e.scratch.vector(words, 3))
               for _ in range(sets)]
     lanes = e.config.vector_lanes
-    overlapping = any(k > s for k, s in zip(layer.kernel, layer.stride))
+    adds = target.addend or any(k > s for k, s in zip(layer.kernel, layer.stride))
     for number, tile in enumerate(tiles):
         source, gradient, y_word, mask, g_word, part = places[number % sets]
         if tile.padded(layer):
@@ -51,21 +57,25 @@ def backward(e: Emitter, layer: MaxPool, x: Tensor, y: Tensor, dy: Tensor, dx: T
         _transfer_input(e, e.load, x, tile, source)
         _transfer_output(e, e.load, y, tile, y_word)
         _transfer_output(e, e.load, dy, tile, g_word)
-        if not tile.covered(layer):
-            e.fill(Memory.VECTOR, gradient * lanes, tile.input_words * lanes)
-        if gated:
-            e.vector(g_word, y_word, tile.output_words, b=g_word, plus="b", function=Function.GATE)
+        if target.addend:
+            _transfer_input(e, e.load, target.addend, tile, gradient)
+        else:
+            if not tile.covered(layer):
+                e.fill(Memory.VECTOR, gradient * lanes, tile.input_words * lanes)
+            gate(e, target.activation, g_word, y_word, tile.output_words, temporary=mask)
         taps = _taps(layer, tile)
         for tap in taps:
             e.vector(mask, source + tap, tile.loops(layer, "dxd"), b=y_word, plus="b", function=Function.EQUAL)
             e.vector(part, mask, tile.output_words, b=g_word, times="b")
             if tap != taps[-1]:
                 e.vector(g_word, g_word, tile.output_words, b=part, plus="b", negate_addend=True)
-            if overlapping:
+            if adds:
                 e.vector(gradient + tap, gradient + tap, tile.loops(layer, "xxd"), b=part, plus="b")
             else:
                 e.vector(gradient + tap, part, tile.loops(layer, "xd"))
-        _transfer_input(e, e.store, dx, tile, gradient)
+        if target.addend:
+            gate(e, target.activation, gradient, source, tile.input_words)
+        _transfer_input(e, e.store, target.tensor, tile, gradient)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,7 @@
 """The paper's gradient predictor (section 3.6) as a program for the machine."""
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
 from torch import nn
@@ -13,6 +14,8 @@ from .convolution import column_tiles
 from .emitter import Emitter
 from .images import Images
 from .network import Convolution, MaxPool
+from .operation import Activation, Target, Work
+from .optimizer import Adam
 from .tensors import Layout, Tensor
 
 
@@ -70,19 +73,22 @@ class Predictor(nn.Module):
 
 
 class PredictorProgram:
-    """Emits the predictor's work for one layer at a time.
+    """Emits the predictor's work for one of ``layers`` at a time.
 
-    ``largest`` is the most output channels of a predicted layer, ``outputs`` the most weights of
-    one output channel. Parameters and optimiser state live in ``resident``: a layout of external
-    memory or of the predictor memory. ``layout`` takes what a batch leaves behind.
+    Parameters and optimiser state live in ``resident``: a layout of external memory or of the
+    predictor memory. ``layout`` takes what a batch leaves behind.
     """
 
-    def __init__(self, config: PredictorConfig, optimizer: finish.Adam, layout: Layout, resident: Layout,
-                 largest: int, outputs: int):
+    timely: ClassVar[bool] = True
+    """It predicts as soon as the layer's outputs are there."""
+
+    def __init__(self, config: PredictorConfig, optimizer: Adam, layout: Layout, resident: Layout,
+                 layers: list[Convolution]):
         self.config, self.optimizer = config, optimizer
+        largest, outputs = max(layer.channels for layer in layers), max(map(_weights, layers))
         size, channels, kernel = config.size, config.channels, config.kernel
         self.conv = Convolution(name="predictor.conv", image=(size, size, 1), channels=channels,
-                                kernel=(kernel, kernel), padding=(kernel // 2, kernel // 2), relu=True)
+                                kernel=(kernel, kernel), padding=(kernel // 2, kernel // 2), activation=Activation())
         self.pool = MaxPool(name="predictor.pool", image=(size, size, channels), kernel=(2, 2), stride=(2, 2),
                             padding=(0, 0))
         parameters = {"conv.weight": self.conv.weight_shape, "conv.bias": (channels,),
@@ -96,21 +102,23 @@ class PredictorProgram:
         gradients = {"hidden.grad": size * size * channels, "features.grad": config.features, "error": outputs}
         self.buffers = {name: layout.place(f"predictor.{name}", (largest, elements), Format.OPERAND)
                         for name, elements in gradients.items()}
-        self._layout, self.activations = layout, {}
+        self._activations = {layer.name: self._place(layout, layer) for layer in layers}
 
-    def place(self, layer: Convolution) -> None:
-        """What the forward pass leaves of ``layer`` for the predictor: the pooled mean of its outputs,
-        and from :meth:`predict` what training needs."""
+    def _place(self, layout: Layout, layer: Convolution) -> dict[str, Tensor]:
         size, channels, samples = self.config.size, self.config.channels, layer.channels
         shapes = {"pooled": (size, size, samples), "hidden": (samples, size, size, channels),
                   "features": (samples, size // 2, size // 2, channels)}
-        self.activations[layer.name] = {
-            name: self._layout.place(f"{layer.name}.{name}", shape, Format.OPERAND) for name, shape in shapes.items()}
-        self.activations[layer.name]["prediction"] = self._layout.place(
-            f"{layer.name}.prediction", (samples, _weights(layer)), Format.FLOAT32)
+        placed = {name: layout.place(f"{layer.name}.{name}", shape, Format.OPERAND) for name, shape in shapes.items()}
+        prediction = layout.place(f"{layer.name}.prediction", (samples, _weights(layer)), Format.FLOAT32)
+        return placed | {"prediction": prediction}
+
+    def constants(self) -> dict[str, torch.Tensor]:
+        """What an image has to hold beside the parameters and zeros."""
+        return {self.powers.name: torch.ones(2)}
 
     def pooled(self, layer: Convolution) -> Tensor:
-        return self.activations[layer.name]["pooled"]
+        """Where the forward pass leaves the pooled mean of ``layer``."""
+        return self._activations[layer.name]["pooled"]
 
     def _buffer(self, name: str, samples: int, *shape: int) -> Tensor:
         buffer = self.buffers[name]
@@ -118,24 +126,25 @@ class PredictorProgram:
 
     def matrices(self, layer: Convolution) -> tuple[Tensor, Tensor]:
         """(prediction, error) of ``layer`` as (output channels, weights of one) matrices."""
-        return self.activations[layer.name]["prediction"], self._buffer("error", layer.channels, _weights(layer))
+        return self._activations[layer.name]["prediction"], self._buffer("error", layer.channels, _weights(layer))
 
     def _linear(self, layer: Convolution) -> Convolution:
         return Convolution(name=f"predictor.linear for {layer.name}", image=(1, 1, self.config.features),
                            channels=_weights(layer))
 
-    def predict(self, e: Emitter, layer: Convolution, consume_for, most_rows: int | None = None) -> None:
+    def predict(self, e: Emitter, layer: Convolution, work: Work, error: Tensor, consume_for,
+                most_rows: int | None = None) -> None:
         """The gradient of ``layer``'s weights from its pooled outputs, given in tiles to
-        ``consume_for()``, with at most ``most_rows`` rows each."""
+        ``consume_for()``, with at most ``most_rows`` rows each. It looks at no ``work`` or ``error``."""
         size, channels, samples = self.config.size, self.config.channels, layer.channels
-        pooled, hidden, features = (self.activations[layer.name][name] for name in ("pooled", "hidden", "features"))
+        pooled, hidden, features = (self._activations[layer.name][name] for name in ("pooled", "hidden", "features"))
         e.scratch.begin(self.conv.name)
         matrix = hidden.view(samples * size * size, channels)
         convolution.forward(e, self.conv, Images(tensor=pooled, inner=True), self.parameters["conv.weight"],
                             self.parameters["conv.bias"], column_tiles(channels, e.array_shape.columns),
-                            finish.StoreActivations(e, matrix, relu=True), Pass.PREDICTOR)
+                            finish.StoreActivations(e, matrix, self.conv.activation), Pass.PREDICTOR)
         e.scratch.begin(self.pool.name)
-        pooling.forward(e, self.pool, hidden, features)
+        pooling.forward(e, self.pool, Work(inputs=(hidden,), output=features))
         linear = self._linear(layer)
         e.scratch.begin(linear.name)
         run = layer.kernel[1] * layer.image[2]
@@ -143,24 +152,26 @@ class PredictorProgram:
                             self.parameters["linear.weight"].rows(linear.channels), self.parameters["linear.bias"],
                             column_tiles(linear.channels, e.array_shape.columns, run), consume_for(), Pass.PREDICTOR, most_rows)
 
-    def step(self, e: Emitter) -> None:
-        """Begins the next step of Adam: one a batch, in which every layer trains."""
+    def begin(self, e: Emitter, error: Tensor) -> None:
+        """Begins a step of Adam: one a batch, in which every layer trains."""
         finish.adam_step(e, self.optimizer, self.powers, self.steps)
 
-    def train(self, e: Emitter, layer: Convolution) -> None:
-        """Adam's update for the error that the weight gradient of ``layer`` left in :meth:`matrices`."""
+    def learn(self, e: Emitter, layer: Convolution, work: Work, error: Tensor) -> None:
+        """Trains on what the weight gradient of ``layer`` left in :meth:`matrices`."""
         size, channels, samples = self.config.size, self.config.channels, layer.channels
         linear = self._linear(layer)
         error = self.matrices(layer)[1].view(samples, 1, 1, linear.channels)
-        pooled, hidden, features = (self.activations[layer.name][name] for name in ("pooled", "hidden", "features"))
+        pooled, hidden, features = (self._activations[layer.name][name] for name in ("pooled", "hidden", "features"))
         hidden_gradient = self._buffer("hidden.grad", samples, size, size, channels)
         features_gradient = self._buffer("features.grad", samples, size // 2, size // 2, channels)
         e.scratch.begin(linear.name)
         matrix = features_gradient.view(samples, self.config.features)
         convolution.input_gradient(e, linear, error, self.parameters["linear.weight"].rows(linear.channels),
-                                   finish.StoreGradient(e, matrix, None, 0), Pass.PREDICTOR)
+                                   finish.StoreGradient(e, Target(tensor=matrix), 0), Pass.PREDICTOR)
         e.scratch.begin(self.pool.name)
-        pooling.backward(e, self.pool, hidden, features, features_gradient, hidden_gradient, gated=True)
+        target = Target(tensor=hidden_gradient, activations=hidden, activation=self.conv.activation)
+        pooling.backward(e, self.pool, Work(inputs=(hidden,), output=features, gradient=features_gradient,
+                                            targets=(target,)))
         self._update(e, "linear", linear, Images(tensor=features.view(samples, 1, 1, self.config.features)), error)
         self._update(e, "conv", self.conv, Images(tensor=pooled, inner=True), hidden_gradient)
 

@@ -31,12 +31,12 @@ class Residence:
         self._copies = [(tensor, self._external.place(tensor.name, tensor.shape, tensor.format))
                         for tensor in self.layout.tensors.values()]
 
-    def enter(self, e: Emitter) -> None:
+    def enter(self, e: Emitter, side: Emitter) -> None:
         """External memory → predictor memory."""
         for tensor, copy in self._copies:
             _move(e, copy, tensor)
 
-    def leave(self, e: Emitter) -> None:
+    def leave(self, e: Emitter, side: Emitter) -> None:
         """Predictor memory → external memory."""
         for tensor, copy in self._copies:
             _move(e, tensor, copy)

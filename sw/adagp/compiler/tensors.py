@@ -94,3 +94,8 @@ class Layout:
         self.size += -(-tensor.bytes // ALIGNMENT) * ALIGNMENT
         self.tensors[name] = tensor
         return tensor
+
+    def share(self, name: str, tensor: Tensor) -> Tensor:
+        """A second name for ``tensor``."""
+        self.tensors[name] = tensor
+        return tensor

@@ -1,28 +1,30 @@
 """The compiler's entry: from a PyTorch model to programs, memory image and register values."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from math import gcd, prod
 
 import numpy as np
 import torch
 from torch import nn
 
 from adagp.spec.config import AcceleratorConfig, Design
-from adagp.spec.isa import INSTRUCTION_BYTES, Format
+from adagp.spec.isa import INSTRUCTION_BYTES
 from adagp.spec.machine import Machine
 from adagp.spec.schedule import Phase, Schedule
 
-from . import convolution, finish, loss, pooling
-from .convolution import column_tiles
+from .capture import capture
 from .emitter import Emitter
-from .finish import SGD, Adam
-from .images import Images
+from .feedback import FeedbackConfig, FeedbackProgram
 from .interleave import Recorder, emitters
-from .network import Convolution, Layer, MaxPool, capture
+from .network import Convolution, Network
+from .operation import Operation
+from .optimizer import SGD, Adam
+from .phases import GradientPredictor, Phases
+from .placement import Placement
 from .predictor import Predictor, PredictorConfig, PredictorProgram
-from .program import CompileError
+from .quality import Quality
 from .residence import Residence
-from .tensors import ALIGNMENT, Base, Layout, Tensor
+from .tensors import ALIGNMENT, Base, Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,21 +33,27 @@ class Training:
 
     ``programs`` holds the encoded program of each phase; a design without a predictor has none for
     Phase GP. ``tensors`` are all tensors in external memory by name: ``{layer}.weight``,
-    ``{layer}.weight.momentum``, ``{layer}.output``, ``loss``, ``predictor.…``, and so on.
+    ``{layer}.weight.momentum``, ``{layer}.output``, ``loss``, ``predictor.…``, and so on (see
+    :class:`.Placement`).
     """
 
     config: AcceleratorConfig
     batch: int
-    layers: tuple[Layer, ...]
+    network: Network
     programs: dict[Phase, bytes]
     tensors: dict[str, Tensor]
     state_bytes: int
-    predictor: PredictorConfig | None
+    predictor: PredictorConfig | FeedbackConfig | None
+    constants: dict[str, torch.Tensor]
+
+    @property
+    def layers(self) -> tuple[Operation, ...]:
+        """The operations of the network, in order; the last gives the logits."""
+        return self.network.operations
 
     @property
     def convolutions(self) -> list[Convolution]:
-        """The layers with weights, linear ones included."""
-        return [layer for layer in self.layers if isinstance(layer, Convolution)]
+        return self.network.convolutions
 
     @property
     def program_addresses(self) -> dict[Phase, int]:
@@ -63,8 +71,11 @@ class Training:
         """Where the samples begin; the labels follow them."""
         return max(address + len(self.programs[phase]) for phase, address in self.program_addresses.items())
 
-    def new_predictor(self) -> Predictor:
-        """A freshly initialised predictor of the right size for :meth:`write_predictor`."""
+    def new_predictor(self) -> Predictor | None:
+        """A freshly initialised predictor of the right size for :meth:`write_predictor`, if the
+        predictor is one that is initialised."""
+        if not isinstance(self.predictor, PredictorConfig):
+            return None
         return Predictor(self.predictor, self.tensors["predictor.linear.weight"].shape[0])
 
     def image_bytes(self, batches: int) -> int:
@@ -76,8 +87,8 @@ class Training:
               predictor: Predictor | None = None) -> None:
         """Writes everything a run needs: parameters, zeroed optimiser state, programs and samples.
 
-        ``data`` is (samples, channels, height, width) or (samples, features), ``labels`` (samples,)
-        class numbers; the number of samples is a multiple of the batch.
+        ``data`` is (samples, channels, height, width), (samples, tokens, features) or (samples,
+        features), ``labels`` (samples,) class numbers; the number of samples is a multiple of the batch.
         """
         samples = len(data)
         if samples == 0 or samples % self.batch:
@@ -92,37 +103,37 @@ class Training:
             raise ValueError(f"memory must have at least {self.image_bytes(batches)} bytes, not {memory.size}")
         memory[:self.state_bytes] = 0
         self.write_model(memory, model)
-        if self.predictor:
-            self.write_predictor(memory, predictor or self.new_predictor())
-            self.tensors["predictor.beta_powers"].write(memory, torch.ones(2))
+        if predictor := predictor or self.new_predictor():
+            self.write_predictor(memory, predictor)
+        for name, values in self.constants.items():
+            self.tensors[name].write(memory, values)
         for phase, address in self.program_addresses.items():
             program = self.programs[phase]
             memory[address:address + len(program)] = np.frombuffer(program, np.uint8)
-        if data.dim() == 2:
-            data = data[:, :, None, None]
         pixels, classes = self.tensors["input"], self.tensors["labels"]
         for number in range(batches):
             some = slice(number * self.batch, (number + 1) * self.batch)
-            pixels.write(memory, data[some].permute(0, 2, 3, 1), self.data_address + number * pixels.bytes)
+            pixels.write(memory, _pixels(data[some]), self.data_address + number * pixels.bytes)
             classes.write(memory, labels[some].float(), self._labels_address(batches) + number * classes.bytes)
 
     def write_model(self, memory: np.ndarray, model: nn.Module) -> None:
-        """Writes the parameters of ``model`` (float32)."""
-        for layer in self.convolutions:
-            module = model.get_submodule(layer.name)
-            self.tensors[f"{layer.name}.weight"].write(memory, layer.weight_to_memory(module.weight))
-            if layer.bias:
-                self.tensors[f"{layer.name}.bias"].write(memory, module.bias)
+        """Writes the parameters and buffers of ``model`` (float32)."""
+        for operation, name, values in self._state_of(model):
+            self.tensors[f"{operation.name}.{name}"].write(memory, operation.to_memory(name, values))
 
     def read_model(self, memory: np.ndarray, model: nn.Module) -> None:
-        """Copies the parameters in ``memory`` into ``model``."""
+        """Copies the parameters and buffers in ``memory`` into ``model``."""
         with torch.no_grad():
-            for layer in self.convolutions:
-                module = model.get_submodule(layer.name)
-                weight = self.tensors[f"{layer.name}.weight"].read(memory)
-                module.weight.copy_(layer.weight_from_memory(weight, module.weight.dim() == 2))
-                if layer.bias:
-                    module.bias.copy_(self.tensors[f"{layer.name}.bias"].read(memory))
+            for operation, name, values in self._state_of(model):
+                kept = self.tensors[f"{operation.name}.{name}"].read(memory)
+                values.copy_(operation.from_memory(name, kept, tuple(values.shape)))
+
+    def _state_of(self, model: nn.Module):
+        """(operation, name, parameter or buffer of the model) of all that the network keeps."""
+        state = dict(model.named_parameters()) | dict(model.named_buffers())
+        for operation in self.network.operations:
+            for name in (*operation.parameters, *operation.buffers):
+                yield operation, name, state[self.network.path(operation, name)]
 
     def write_predictor(self, memory: np.ndarray, predictor: Predictor) -> None:
         for name, parameter in predictor.named_parameters():
@@ -131,18 +142,30 @@ class Training:
             tensor = self.tensors[f"predictor.{name}"]
             tensor.write(memory, parameter.reshape(tensor.shape))
 
-    def configure(self, machine: Machine, batches: int, schedule: Schedule) -> None:
-        """Writes all registers for a run over ``batches`` batches of samples from the first on."""
+    def configure(self, machine: Machine, batches: int, schedule: Schedule, *, epochs: int = 1,
+                  epoch: int | None = None, step: int = 1) -> None:
+        """Writes all registers for a run over the ``batches`` batches of samples of the image, or
+        ``epochs`` times over the first ``epoch`` of them. An epoch takes them in steps of ``step``,
+        which must have no divisor in common with their number."""
+        epoch = batches if epoch is None else epoch
+        if not 1 <= epoch <= batches:
+            raise ValueError(f"epoch must be from 1 to {batches} batches, not {epoch!r}")
+        if not 1 <= step <= epoch or gcd(step, epoch) != 1:
+            raise ValueError(f"step must be from 1 to {epoch} without a divisor in common with it, not {step!r}")
         for phase, address in self.program_addresses.items():
             machine.write(f"PROGRAM[{phase.value}].ADDRESS", address)
             machine.write(f"PROGRAM[{phase.value}].SIZE", len(self.programs[phase]))
         for base, address, stride in self._bases(batches):
             machine.write(f"BASE[{base.value}]", address)
-            machine.write(f"STRIDE[{base.value}]", stride)
+            machine.write(f"STRIDE[{base.value}]", step * stride)
+            machine.write(f"REWIND[{base.value}]", (step - epoch) * stride % (1 << 32))
+        machine.write("EPOCH_BATCHES", epoch)
+        machine.write("ORDER_STEP", step % epoch)
+        machine.write("ORDER", 0)
         machine.write("WINDOW_FIRST", 0)
         machine.write("WINDOW_LAST", machine.memory.size - 1)
         machine.write("BATCH", 0)
-        machine.write("BATCHES", batches)
+        machine.write("BATCHES", epochs * epoch)
         for register, value in schedule.registers().items():
             machine.write(register, value)
 
@@ -150,6 +173,7 @@ class Training:
         """Lets the machine's next batch read the samples of batch number ``batch`` of ``batches``."""
         for base, address, stride in self._bases(batches):
             machine.write(f"BASE[{base.value}]", address + batch * stride)
+        machine.write("ORDER", batch % machine.read("EPOCH_BATCHES"))
 
     def _bases(self, batches: int) -> list[tuple[Base, int, int]]:
         return [(Base.STATE, 0, 0),
@@ -162,164 +186,65 @@ class Training:
 
 
 def compile_training(model: nn.Module, config: AcceleratorConfig, *, batch: int, input_shape: tuple[int, ...],
-                     optimizer: SGD = SGD(lr=0.01), predictor: PredictorConfig = PredictorConfig(),
-                     predictor_optimizer: Adam = Adam()) -> Training:
+                     optimizer: SGD = SGD(lr=0.01), predictor: PredictorConfig | FeedbackConfig = PredictorConfig(),
+                     predictor_optimizer: Adam = Adam(), measure: bool = False) -> Training:
     """Compiles the training of ``model`` with softmax and cross-entropy.
 
-    ``input_shape`` is (channels, height, width) or (features,) of one sample. Raises
-    :class:`CompileError` naming layer, rule and value for what cannot be mapped.
+    ``input_shape`` is (channels, height, width), (tokens, features) or (features,) of one sample. With
+    ``measure`` Phase BP compares predicted with true gradients, for the QUALITY registers and the
+    adaptive schedule. Raises :class:`CompileError` naming layer, rule and value for what cannot be mapped.
     """
     if not isinstance(batch, int) or batch < 1:
         raise ValueError(f"batch must be an integer of at least 1, not {batch!r}")
-    return _Compiler(capture(model, input_shape), config, batch, optimizer, predictor, predictor_optimizer).training()
+    network = capture(model, input_shape)
+    placement = Placement(network, batch, optimizer)
+    residence = Residence(config, placement.layout)
+    gradient_predictor = quality = None
+    if config.design is not Design.BASELINE:
+        gradient_predictor = _predictor(predictor, predictor_optimizer, placement, residence)
+        residence.settle()
+        if measure:
+            quality = Quality(placement.layout, {layer.name: prod(layer.weight_shape) for layer in network.convolutions})
+    placement.place_activations()
+    phases = Phases(placement, gradient_predictor, quality)
+    beside = config.design.has_predictor_array and gradient_predictor.timely
+    backward = _program(config, phases.backpropagation, beside)
+    programs = {Phase.WARMUP: backward, Phase.BP: backward}
+    if gradient_predictor:
+        programs[Phase.GP] = _program(config, phases.predicted, beside)
+    programs[Phase.EVALUATE] = _program(config, phases.evaluation)
+    if config.design.has_predictor_memory:
+        programs[Phase.ENTER] = _program(config, residence.enter)
+        programs[Phase.LEAVE] = _program(config, residence.leave)
+    return Training(config=config, batch=batch, network=network, programs=programs,
+                    tensors=placement.layout.tensors | {"input": placement.input, "labels": placement.labels},
+                    state_bytes=-(-placement.layout.size // INSTRUCTION_BYTES) * INSTRUCTION_BYTES,
+                    predictor=predictor if gradient_predictor else None,
+                    constants=gradient_predictor.constants() if gradient_predictor else {})
 
 
-class _Compiler:
-    def __init__(self, layers: list[Layer], config, batch, optimizer, predictor, predictor_optimizer):
-        self.layers, self.config, self.batch, self.optimizer = layers, config, batch, optimizer
-        self.layout = Layout()
-        self.convolutions = [layer for layer in layers if isinstance(layer, Convolution)]
-        self._place_parameters()
-        self.predictor_config = None if config.design is Design.BASELINE else predictor
-        self.predictor = None
-        if self.predictor_config:
-            self.residence = Residence(config, self.layout)
-            self.predictor = PredictorProgram(
-                predictor, predictor_optimizer, self.layout, self.residence.layout, max(layer.channels for layer in self.convolutions),
-                max(self._matrix_shape(layer)[1] for layer in self.convolutions))
-            self.residence.settle()
-            for layer in self.convolutions:
-                self.predictor.place(layer)
-        self._place_activations()
+def _predictor(config: PredictorConfig | FeedbackConfig, optimizer: Adam, placement: Placement,
+               residence: Residence) -> GradientPredictor:
+    layers = placement.network.convolutions
+    if isinstance(config, FeedbackConfig):
+        return FeedbackProgram(config, placement.layout, residence.layout, layers, placement.batch, layers[-1].channels)
+    return PredictorProgram(config, optimizer, placement.layout, residence.layout, layers)
 
-    def training(self) -> Training:
-        backward = self._program(self._backpropagation)
-        programs = {Phase.WARMUP: backward, Phase.BP: backward}
-        if self.predictor:
-            programs[Phase.GP] = self._program(self._prediction)
-        if self.config.design.has_predictor_memory:
-            programs[Phase.ENTER] = self._program(lambda e, side: self.residence.enter(e))
-            programs[Phase.LEAVE] = self._program(lambda e, side: self.residence.leave(e))
-        programs[Phase.EVALUATE] = self._program(self._forward)
-        tensors = self.layout.tensors | {"input": self.input, "labels": self.labels}
-        state = -(-self.layout.size // INSTRUCTION_BYTES) * INSTRUCTION_BYTES
-        return Training(config=self.config, batch=self.batch, layers=tuple(self.layers), programs=programs,
-                        tensors=tensors, state_bytes=state, predictor=self.predictor_config)
 
-    def _program(self, emit) -> bytes:
-        """``emit`` takes the emitter of the model's work and that of the predictor's."""
-        if self.config.design.has_predictor_array:
-            recorder = Recorder(self.config)
-            emit(*emitters(recorder))
-            return recorder.merge().finish()
-        e = Emitter(self.config)
-        emit(e, e)
-        return e.builder.finish()
+def _program(config: AcceleratorConfig, emit, beside: bool = False) -> bytes:
+    """``emit`` takes the emitter of the model's work and that of the predictor's; with ``beside`` the
+    latter runs on its own array, as a second thread."""
+    if beside:
+        recorder = Recorder(config)
+        emit(*emitters(recorder))
+        return recorder.merge().finish()
+    e = Emitter(config)
+    emit(e, e)
+    return e.builder.finish()
 
-    @staticmethod
-    def _matrix_shape(layer: Convolution) -> tuple[int, int]:
-        return layer.channels, layer.kernel[0] * layer.kernel[1] * layer.image[2]
 
-    def _place_parameters(self) -> None:
-        for layer in self.convolutions:
-            for name, shape in (("weight", layer.weight_shape), ("bias", (layer.channels,)))[:1 + layer.bias]:
-                self.layout.place(f"{layer.name}.{name}", shape, Format.FLOAT32)
-                self.layout.place(f"{layer.name}.{name}.momentum", shape, Format.FLOAT32)
-
-    def _place_activations(self) -> None:
-        self.input = Tensor(name="input", shape=(self.batch, *self.layers[0].image), format=Format.OPERAND,
-                            base=Base.DATA, offset=0)
-        self.labels = Tensor(name="labels", shape=(self.batch,), format=Format.FLOAT32, base=Base.LABELS, offset=0)
-        self.outputs, self.gradients = {}, {}
-        for layer in self.layers:
-            shape, last = (self.batch, *layer.output), layer is self.layers[-1]
-            self.outputs[layer.name] = self.layout.place(f"{layer.name}.output", shape,
-                                                         Format.FLOAT32 if last else Format.OPERAND)
-            self.gradients[layer.name] = self.layout.place(f"{layer.name}.output.grad", shape, Format.OPERAND)
-        self.loss = self.layout.place("loss", (self.batch,), Format.FLOAT32)
-
-    def _tensor(self, name: str, *shape: int) -> Tensor:
-        return self.layout.tensors[name].view(*shape)
-
-    def _input_of(self, index: int) -> Tensor:
-        tensor = self.outputs[self.layers[index - 1].name] if index else self.input
-        return tensor.view(self.batch, *self.layers[index].image)
-
-    def _bias(self, layer: Convolution) -> Tensor | None:
-        return self._tensor(f"{layer.name}.bias", layer.channels) if layer.bias else None
-
-    def _forward(self, e: Emitter, side: Emitter, consume: Callable | None = None) -> None:
-        """All layers; the gradient of each is predicted and given to ``consume(layer)``, if there is
-        one, in tiles of at most as many rows as that says too."""
-        for index, layer in enumerate(self.layers):
-            x, y = self._input_of(index), self.outputs[layer.name]
-            e.scratch.begin(layer.name)
-            if isinstance(layer, MaxPool):
-                pooling.forward(e, layer, x, y)
-                continue
-            height, width, channels = layer.output
-            mean = finish.PooledMean(e, self.predictor.pooled(layer), self.batch, height, width,
-                                     e.scratch.bank_words) if consume else None
-            store = finish.StoreActivations(e, y.view(self.batch * height * width, channels), layer.relu, mean)
-            convolution.forward(e, layer, Images(tensor=x), self._tensor(f"{layer.name}.weight", *layer.weight_shape),
-                                self._bias(layer), column_tiles(channels, self.config.columns), store)
-            if consume:
-                self.predictor.predict(side, layer, *consume(layer))
-
-    def _update(self, e: Emitter, layer: Convolution, parameter: str, rows: int, **options) -> finish.MomentumUpdate:
-        tensor = self.layout.tensors[f"{layer.name}.{parameter}"]
-        shape = layer.channels, tensor.elements // layer.channels
-        return finish.MomentumUpdate(e, self.optimizer, tensor.view(*shape),
-                                     self._tensor(f"{tensor.name}.momentum", *shape), rows, **options)
-
-    def _prediction(self, e: Emitter, side: Emitter) -> None:
-        """Phase GP: every layer is updated as soon as its gradient is predicted."""
-        def consume(layer):
-            rows = min(layer.channels, (side.scratch.bank_words - 8) // 2)
-            return lambda: self._update(side, layer, "weight", rows, slots=2), rows
-        self._forward(e, side, consume)
-
-    def _backpropagation(self, e: Emitter, side: Emitter) -> None:
-        """Warm-up and Phase BP: predictions wait for the true gradients to train the predictor."""
-        def consume(layer):
-            return lambda: finish.StorePrediction(side, self.predictor.matrices(layer)[0]), None
-        self._forward(e, side, consume if self.predictor else None)
-        if self.predictor:
-            self.predictor.step(side)
-        classes = self.layers[-1].channels
-        e.scratch.begin("cross entropy")
-        loss.cross_entropy(e, self.outputs[self.layers[-1].name].view(self.batch, classes), self.labels, self.loss,
-                           self.gradients[self.layers[-1].name].view(self.batch, classes))
-        for index, layer in reversed(list(enumerate(self.layers))):
-            x, dy = self._input_of(index), self.gradients[layer.name]
-            before = self.layers[index - 1] if index else None
-            dx = self.gradients[before.name].view(x.shape[0], *x.shape[1:]) if before else None
-            if isinstance(layer, MaxPool):
-                if before:
-                    e.scratch.begin(layer.name)
-                    pooling.backward(e, layer, x, self.outputs[layer.name], dy, dx, self._is_relu(index))
-            else:
-                self._convolution_backward(e, side, layer, x, dy, dx, index)
-
-    def _is_relu(self, index: int) -> bool:
-        """Whether the input of layer ``index`` is the output of a ReLU."""
-        return index > 0 and isinstance(self.layers[index - 1], Convolution) and self.layers[index - 1].relu
-
-    def _convolution_backward(self, e: Emitter, side: Emitter, layer: Convolution, x: Tensor, dy: Tensor, dx: Tensor | None,
-                              index: int) -> None:
-        options = {}
-        if self.predictor:
-            options = dict(zip(("prediction", "error"), self.predictor.matrices(layer)))
-        if dx:
-            matrix = (x.elements // x.shape[3], x.shape[3])
-            e.scratch.begin(layer.name)
-            gate = x.view(*matrix) if self._is_relu(index) else None
-            store = finish.StoreGradient(e, dx.view(*matrix), gate, min(e.scratch.bank_words, matrix[0]))
-            convolution.input_gradient(e, layer, dy, self._tensor(f"{layer.name}.weight", *layer.weight_shape), store)
-        e.scratch.begin(layer.name)
-        rows = min(layer.channels, (e.scratch.bank_words - 8) // 4)
-        update = self._update(e, layer, "weight", rows, slots=2, **options)
-        bias = self._update(e, layer, "bias", rows, slots=1) if layer.bias else None
-        convolution.weight_gradient(e, layer, Images(tensor=x), dy, update, bias, most_rows=rows)
-        if self.predictor:
-            self.predictor.train(side, layer)
+def _pixels(data: torch.Tensor) -> torch.Tensor:
+    """Samples as (samples, height, width, channels)."""
+    if data.dim() == 4:
+        return data.permute(0, 2, 3, 1)
+    return data.reshape(len(data), *(1,) * (4 - data.dim()), *data.shape[1:])

@@ -1,0 +1,42 @@
+"""A convolution or linear layer with its bias, its fused activation, and its part in prediction."""
+
+from . import convolution, finish
+from .convolution import column_tiles
+from .emitter import Emitter
+from .images import Images
+from .network import Convolution
+from .operation import Work
+
+
+def forward(e: Emitter, operation: Convolution, work: Work) -> None:
+    """y = activation(x ∗ weight + bias); with a prediction its pooled mean before the activation."""
+    images, height, width, channels = work.output.shape
+    rows, mean = e.scratch.bank_words, None
+    if work.prediction and work.prediction.pooled:
+        mean = finish.PooledMean(e, work.prediction.pooled, images, height, width, rows)
+    if operation.activation and operation.activation.slope:
+        rows -= 1 + (work.prediction.pooled.shape[0] ** 2 if mean else 0)  # what else is in the bank of the slope
+    store = finish.StoreActivations(e, work.output, operation.activation, rows, mean)
+    convolution.forward(e, operation, Images(tensor=work.inputs[0]), work.parameters["weight"],
+                        work.parameters.get("bias"), column_tiles(channels, e.array_shape.columns), store, most_rows=rows)
+
+
+def backward(e: Emitter, operation: Convolution, work: Work) -> None:
+    """The gradient of the input, then those of weight and bias, with which they are updated."""
+    x, (target,), channels = work.inputs[0], work.targets, operation.channels
+    if target:
+        words = min(e.scratch.bank_words, x.elements // x.shape[-1])
+        convolution.input_gradient(e, operation, work.gradient, work.parameters["weight"],
+                                   finish.StoreGradient(e, target, words))
+        e.scratch.begin(operation.name)
+    rows, agreement, options = min(channels, (e.scratch.bank_words - 8) // 6), None, {}
+    if work.prediction:
+        if work.prediction.quality:
+            agreement = work.prediction.quality.of_layer(e, operation.name, rows)
+        options = {"prediction": work.prediction.prediction, "error": work.prediction.error, "agreement": agreement}
+    weights = work.parameters["weight"].elements // channels
+    update = finish.parameter_update(e, work, "weight", (channels, weights), rows, **options)
+    bias = finish.parameter_update(e, work, "bias", (channels, 1), rows, slots=1) if operation.bias else None
+    convolution.weight_gradient(e, operation, Images(tensor=x), work.gradient, update, bias, most_rows=rows)
+    if agreement:
+        agreement.finish()

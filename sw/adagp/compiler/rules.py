@@ -1,0 +1,151 @@
+"""Which operations PyTorch's modules, functions and methods become, as tables."""
+
+import operator
+from collections.abc import Callable
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from .network import Add, Concatenate, Convolution, MaxPool, Upsample
+from .operation import Activation
+from .values import Call, Value
+
+
+def _convolution(call: Call) -> Value:
+    module = call.module
+    for attribute, value in (("groups", 1), ("dilation", (1, 1)), ("padding_mode", "zeros")):
+        if getattr(module, attribute) != value:
+            call.refuse(f"Conv2d.{attribute} must be {value!r}, not {getattr(module, attribute)!r}")
+    padding = module.padding
+    if isinstance(padding, str):
+        if padding == "same" and any(k % 2 == 0 for k in module.kernel_size):
+            call.refuse(f"Conv2d.padding 'same' needs odd kernels, not {module.kernel_size}")
+        padding = tuple(k // 2 for k in module.kernel_size) if padding == "same" else (0, 0)
+    return call.add(Convolution(name=call.name, inputs=call.inputs, image=call.image(), channels=module.out_channels,
+                                kernel=module.kernel_size, stride=module.stride, padding=padding,
+                                bias=module.bias is not None))
+
+
+def _linear(call: Call) -> Value:
+    flattened = call.flattened()
+    image = (1, 1, call.values[0].shape[0]) if flattened else call.rows()
+    return call.add_rows(Convolution(name=call.name, inputs=call.inputs, image=image, flattened=flattened,
+                                     channels=call.module.out_features, bias=call.module.bias is not None))
+
+
+def _max_pool(call: Call) -> Value:
+    given = call.settings(kernel_size=None, stride=None, padding=0, dilation=1, ceil_mode=False)
+    if given["ceil_mode"] or _pair(given["dilation"]) != (1, 1):
+        call.refuse("MaxPool2d needs ceil_mode False and dilation 1")
+    kernel = _pair(given["kernel_size"])
+    return call.add(MaxPool(name=call.name, inputs=call.inputs, image=call.image(), kernel=kernel,
+                            stride=_pair(given["stride"] or kernel), padding=_pair(given["padding"])))
+
+
+def _relu(call: Call) -> Value:
+    return _activation(call, Activation(), call.settings(inplace=False))
+
+
+def _leaky_relu(call: Call) -> Value:
+    given = call.settings(negative_slope=0.01, inplace=False)
+    if not 0 <= given["negative_slope"] < 1:
+        call.refuse(f"LeakyReLU.negative_slope must be in [0, 1), not {given['negative_slope']!r}")
+    return _activation(call, Activation(slope=given["negative_slope"]), given)
+
+
+def _relu6(call: Call) -> Value:
+    return _activation(call, Activation(most=6.0), call.settings(inplace=False))
+
+
+def _hardtanh(call: Call) -> Value:
+    given = call.settings(min_val=-1.0, max_val=1.0, inplace=False)
+    if given["min_val"] != 0:
+        call.refuse(f"Hardtanh.min_val must be 0, not {given['min_val']!r}")
+    try:
+        return _activation(call, Activation(most=float(given["max_val"])), given)
+    except ValueError as error:
+        return call.refuse(str(error))
+
+
+def _activation(call: Call, activation: Activation, given: dict) -> Value:
+    value = call.values[0]
+    call.in_place = given["inplace"]
+    return call.add(Add(name=call.name, inputs=call.inputs, image=value.produced, activation=activation), value.index)
+
+
+def _add(call: Call) -> Value:
+    if len(call.values) != 2 or call.options.get("alpha", 1) != 1:
+        call.refuse("adds two activations, without alpha")
+    first, second = call.values
+    if not first.lies_as(second.index):
+        call.refuse(f"adds equal shapes that lie alike, not {first.shape} of {first.name} and {second.shape} "
+                    f"of {second.name}")
+    return call.add(Add(name=call.name, inputs=call.inputs, image=first.produced), first.index)
+
+
+def _add_in_place(call: Call) -> Value:
+    call.in_place = True
+    return _add(call)
+
+
+def _concatenate(call: Call) -> Value:
+    dimension, rank = call.settings(dim=0)["dim"], len(call.shape)
+    if dimension % rank == 1 and rank == 4:
+        operation = Concatenate(name=call.name, inputs=call.inputs,
+                                images=tuple(call.image(number) for number in range(len(call.values))))
+        return call.add(operation)
+    if dimension % rank == rank - 1:
+        operation = Concatenate(name=call.name, inputs=call.inputs,
+                                images=tuple(call.rows(number) for number in range(len(call.values))))
+        return call.add_rows(operation)
+    return call.refuse(f"concatenates channels or features, not dimension {dimension} of {rank}")
+
+
+def _upsample(call: Call) -> Value:
+    mode = call.settings(size=None, scale_factor=None, mode="nearest")["mode"]
+    height, width, _ = image = call.image()
+    down, right = call.shape[2] / height, call.shape[3] / width
+    if mode not in ("nearest", "nearest-exact") or down % 1 or right % 1:
+        call.refuse(f"Upsample must be 'nearest' with integer factors, not {mode!r} with {down:g} and {right:g}")
+    return call.add(Upsample(name=call.name, inputs=call.inputs, image=image, factor=(int(down), int(right))))
+
+
+def _identity(call: Call) -> Value:
+    return call.values[0]
+
+
+def _dropout(call: Call) -> Value:
+    given = call.settings(p=0.5, training=True)
+    if given["p"] and given["training"]:
+        call.refuse(f"Dropout.p must be 0, not {given['p']!r}")
+    return call.values[0]
+
+
+def _pair(value) -> tuple[int, int]:
+    return (value, value) if isinstance(value, int) else tuple(value)
+
+
+RULES: dict[object, Callable[[Call], Value]] = {
+    nn.Conv2d: _convolution,
+    nn.Linear: _linear,
+    **dict.fromkeys((nn.MaxPool2d, functional.max_pool2d, torch.max_pool2d), _max_pool),
+    **dict.fromkeys((nn.ReLU, functional.relu, torch.relu, "relu"), _relu),
+    **dict.fromkeys((nn.LeakyReLU, functional.leaky_relu), _leaky_relu),
+    **dict.fromkeys((nn.ReLU6, functional.relu6), _relu6),
+    **dict.fromkeys((nn.Hardtanh, functional.hardtanh), _hardtanh),
+    **dict.fromkeys((operator.add, torch.add, "add"), _add),
+    **dict.fromkeys((operator.iadd, "add_"), _add_in_place),
+    **dict.fromkeys((torch.cat, torch.concat, torch.concatenate), _concatenate),
+    **dict.fromkeys((nn.Upsample, nn.UpsamplingNearest2d, functional.interpolate), _upsample),
+    **dict.fromkeys((nn.Identity, "contiguous"), _identity),
+    **dict.fromkeys((nn.Dropout, nn.Dropout1d, nn.Dropout2d, functional.dropout, functional.dropout2d), _dropout),
+}
+"""By type of module, function, or name of method."""
+
+VIEWS = {
+    nn.Flatten, nn.Unflatten, torch.flatten, torch.permute, torch.transpose, torch.squeeze, torch.unsqueeze,
+    torch.reshape, "flatten", "unflatten", "view", "reshape", "permute", "transpose", "squeeze", "unsqueeze",
+    "size", "dim", getattr, operator.getitem,
+}
+"""What only rearranges activations, or asks for their shape."""
