@@ -10,7 +10,8 @@ from itertools import product
 
 from adagp.spec.config import AcceleratorConfig
 from adagp.spec.formats import BFLOAT16, FLOAT32, FloatFormat
-from adagp.spec.isa import Addend, Array, Fill, Format, Function, Load, Memory, Multiplier, Store, Vector
+from adagp.spec.isa import (
+    Addend, Array, Fill, Format, Function, Load, Memory, Multiplier, PredictorArray, Store, Vector)
 
 NAN, INFINITY = FLOAT32.nan, FLOAT32.infinity
 
@@ -180,20 +181,32 @@ class LiteralMachine:
         self.stream = [0] * config.stream_elements
         self.stationary = [0] * config.stationary_elements
         self.vector = [0] * config.vector_elements
+        self.predictor_stream = [0] * config.predictor_stream_elements
+        self.predictor_stationary = [0] * config.predictor_stationary_elements
+        self.predictor_memory = bytearray(4 * config.predictor_elements)
+        self.quality = [0] * 128
 
     def execute(self, i, bases):
-        {Load: self._load, Fill: self._fill, Array: self._array, Vector: self._vector,
+        {Load: self._load, Fill: self._fill, Array: self._array, PredictorArray: self._predictor_array,
+         Vector: self._report if getattr(i, "function", None) == Function.REPORT else self._vector,
          Store: self._store}[type(i)](i, bases)
 
     def _scratchpad(self, memory: Memory) -> list[int]:
-        return {Memory.STREAM: self.stream, Memory.STATIONARY: self.stationary, Memory.VECTOR: self.vector}[memory]
+        return {Memory.STREAM: self.stream, Memory.STATIONARY: self.stationary, Memory.VECTOR: self.vector,
+                Memory.PREDICTOR_STREAM: self.predictor_stream,
+                Memory.PREDICTOR_STATIONARY: self.predictor_stationary}[memory]
+
+    def _outside(self, i: Load | Store, bases) -> tuple[bytearray, int]:
+        """The memory that a ``Load`` reads or a ``Store`` writes, and what its addresses count from."""
+        return (self.predictor_memory, 0) if i.local else (self.memory, bases[i.base])
 
     def _load(self, i: Load, bases):
         target = self._scratchpad(i.memory)
+        memory, base = self._outside(i, bases)
         for i2, i1, i0, e in product(range(i.count2), range(i.count1), range(i.count0), range(i.length)):
-            address = (bases[i.base] + i.offset + i0 * i.source_stride0 + i1 * i.source_stride1
+            address = (base + i.offset + i0 * i.source_stride0 + i1 * i.source_stride1
                        + i2 * i.source_stride2 + e * i.format.bytes) % 2**32
-            x = int.from_bytes(self.memory[address:address + i.format.bytes], "little")
+            x = int.from_bytes(memory[address:address + i.format.bytes], "little")
             if i.memory == Memory.VECTOR and i.format == Format.OPERAND:
                 x <<= 16
             if i.memory != Memory.VECTOR and i.format == Format.FLOAT32:
@@ -210,38 +223,44 @@ class LiteralMachine:
             target[to % len(target)] = i.value if i.memory == Memory.VECTOR else i.value >> 16
 
     def _array(self, i: Array, bases):
-        rows = self.config.rows
+        self._tiles(i, self.config.rows, self.config.columns, self.stream, self.stationary)
+
+    def _predictor_array(self, i: PredictorArray, bases):
+        self._tiles(i, self.config.predictor_rows, self.config.predictor_columns, self.predictor_stream,
+                    self.predictor_stationary)
+
+    def _tiles(self, i: Array, rows: int, columns: int, stream: list[int], stationary: list[int]):
         row_count = i.row_count0 * i.row_count1 * i.row_count2
         for o1, o0, j in product(range(i.outer_count1), range(i.outer_count0), range(-(-row_count // rows))):
             fresh = (i.accumulate == 0 and j == 0 and (o1 == 0 or i.accumulator_outer_stride1 != 0)
                      and (o0 == 0 or i.accumulator_outer_stride0 != 0))
-            w = [[self._w(i, o1, o0, j * rows + r, c) for c in range(self.config.columns)] for r in range(rows)]
+            w = [[self._w(i, stationary, o1, o0, j * rows + r, c) for c in range(columns)] for r in range(rows)]
             vectors = product(range(i.stream_count2), range(i.stream_count1), range(i.stream_count0))
             for p, (s2, s1, s0) in enumerate(vectors):
-                x = [self._x(i, o1, o0, j, r, s2, s1, s0) if j * rows + r < row_count else 0 for r in range(rows)]
+                x = [self._x(i, stream, o1, o0, j, r, s2, s1, s0) if j * rows + r < row_count else 0 for r in range(rows)]
                 word = (i.accumulator + o0 * i.accumulator_outer_stride0
                         + o1 * i.accumulator_outer_stride1 + p) % self.config.vector_words
                 for c in range(self.config.vector_lanes):
                     total = 0
-                    if c < self.config.columns:
+                    if c < columns:
                         for r in range(rows):
                             total = add(total, multiply(x[r], w[r][c]))
                         if not fresh:
                             total = add(self.vector[word * self.config.vector_lanes + c], total)
                     self.vector[word * self.config.vector_lanes + c] = total
 
-    def _x(self, i: Array, o1, o0, j, r, s2, s1, s0) -> int:
+    def _x(self, i: Array, stream, o1, o0, j, r, s2, s1, s0) -> int:
         address = (i.stream + o0 * i.stream_outer_stride0 + o1 * i.stream_outer_stride1 + j * i.chunk_stride
                    + s0 * i.stream_stride0 + s1 * i.stream_stride1 + s2 * i.stream_stride2 + r)
-        return self.stream[address % self.config.stream_elements] << 16
+        return stream[address % len(stream)] << 16
 
-    def _w(self, i: Array, o1, o0, n, c) -> int:
+    def _w(self, i: Array, stationary, o1, o0, n, c) -> int:
         if n >= i.row_count0 * i.row_count1 * i.row_count2 or c >= i.columns:
             return 0
         r0, r1, r2 = n % i.row_count0, n // i.row_count0 % i.row_count1, n // i.row_count0 // i.row_count1
         address = (i.stationary + o0 * i.stationary_outer_stride0 + o1 * i.stationary_outer_stride1
                    + r0 * i.row_stride0 + r1 * i.row_stride1 + r2 * i.row_stride2 + c)
-        return self.stationary[address % self.config.stationary_elements] << 16
+        return stationary[address % len(stationary)] << 16
 
     def _vector(self, i: Vector, bases):
         lanes, words = self.config.vector_lanes, self.config.vector_words
@@ -252,15 +271,22 @@ class LiteralMachine:
                            (i.b, i.b_stride0, i.b_stride1, i.b_stride2),
                            (i.d, i.d_stride0, i.d_stride1, i.d_stride2)))
             self.vector[d:d + lanes] = [
-                vector_lane(i, self.vector[a + lane], self.vector[b if i.broadcast else b + lane])
+                vector_lane(i, self.vector[a + lane], self.vector[b + (i.lane if i.broadcast else lane)])
                 for lane in range(lanes)]
 
+    def _report(self, i: Vector, bases):
+        for i2, i1, i0 in product(range(i.count2), range(i.count1), range(i.count0)):
+            a = (i.a + i0 * i.a_stride0 + i1 * i.a_stride1 + i2 * i.a_stride2) % self.config.vector_words
+            register = (i.d + i0 * i.d_stride0 + i1 * i.d_stride1 + i2 * i.d_stride2) % 128
+            self.quality[register] = self.vector[a * self.config.vector_lanes]
+
     def _store(self, i: Store, bases):
+        memory, base = self._outside(i, bases)
         for i2, i1, i0, e in product(range(i.count2), range(i.count1), range(i.count0), range(i.length)):
             source = i.source + i0 * i.source_stride0 + i1 * i.source_stride1 + i2 * i.source_stride2 + e
             x = self.vector[source % len(self.vector)]
             if i.format == Format.OPERAND:
                 x = round_to_operand(x)
-            address = (bases[i.base] + i.offset + i0 * i.destination_stride0 + i1 * i.destination_stride1
+            address = (base + i.offset + i0 * i.destination_stride0 + i1 * i.destination_stride1
                        + i2 * i.destination_stride2 + e * i.format.bytes) % 2**32
-            self.memory[address:address + i.format.bytes] = x.to_bytes(i.format.bytes, "little")
+            memory[address:address + i.format.bytes] = x.to_bytes(i.format.bytes, "little")

@@ -184,5 +184,5 @@ def test_a_word_may_be_source_and_target_of_the_same_index():
     vector = np.arange(CONFIG.vector_elements, dtype=np.float32).reshape(CONFIG.vector_words, -1)
     want = vector.copy()
     want[:4] *= 2
-    compile_vector(instruction, CONFIG)(vector)
+    compile_vector(instruction, CONFIG)(vector, np.zeros(128, np.uint32))
     assert (vector == want).all()

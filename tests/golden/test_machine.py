@@ -1,87 +1,13 @@
-"""The golden machine as its host sees it: registers, phases, counters, faults, recovery."""
+"""The golden machine as its host sees it: registers, counters, faults, recovery."""
 
 import numpy as np
 import pytest
+from golden_programs import ONE, TINY, counting_program, fault, load, machine_with, store, tile
 
 from adagp.golden import GoldenMachine
 from adagp.spec.config import preset
-from adagp.spec.isa import (
-    INSTRUCTION_BYTES, Addend, Array, End, Engine, FaultCause, Fill, Format, Load, Memory, Pass, Store, Vector, encode)
-from adagp.spec.machine import MachineFault
-from adagp.spec.schedule import Phase, PhaseCounter, Schedule
-
-TINY = preset("tiny")
-ONE = 0x3F800000
-
-
-def machine_with(*programs, memory_bytes=1 << 16) -> GoldenMachine:
-    """Program i at address 0x1000·i; the window is everything."""
-    machine = GoldenMachine(TINY, memory_bytes)
-    machine.write("WINDOW_LAST", memory_bytes - 1)
-    for index, program in enumerate(programs):
-        code = b"".join(i if isinstance(i, bytes) else encode(i) for i in program)
-        machine.memory[0x1000 * index:0x1000 * index + len(code)] = np.frombuffer(code, np.uint8)
-        machine.write(f"PROGRAM[{index}].ADDRESS", 0x1000 * index)
-        machine.write(f"PROGRAM[{index}].SIZE", len(code))
-    return machine
-
-
-def store(**options) -> Store:
-    return Store(**dict(format=Format.FLOAT32, base=0, offset=0x8000, source=0, length=4) | options)
-
-
-def load(**options) -> Load:
-    return Load(**dict(memory=Memory.VECTOR, format=Format.FLOAT32, base=0, offset=0x8000, destination=0, length=4) | options)
-
-
-def tile(**options) -> Array:
-    return Array(**dict(tag=Pass.FORWARD, columns=4, stream=0, stationary=0, accumulator=0, stream_count0=2,
-                        row_count0=3) | options)
-
-
-def fault(machine) -> tuple[FaultCause, int]:
-    with pytest.raises(MachineFault) as caught:
-        machine.run()
-    assert machine.read("STATUS") & 0b111 == 0b100
-    assert (machine.read("FAULT_CAUSE"), machine.read("FAULT_ADDRESS")) == (caught.value.cause, caught.value.address)
-    return caught.value.cause, caught.value.address
-
-
-def counting_program(phase: int) -> list:
-    """Stores how often it ran, at word ``phase`` of the vector memory's copy in external memory."""
-    lanes = TINY.vector_lanes
-    return [Vector(addend=Addend.T, t=ONE, a=phase, d=phase, signal={Engine.STORE}),
-            store(source=phase * lanes, length=1, offset=0x8000 + 4 * phase, wait={Engine.VECTOR}), End()]
-
-
-@pytest.mark.parametrize("schedule", [
-    Schedule(warmup=0), Schedule(warmup=3, gp=4, bp=1), Schedule(warmup=2, gp=1, bp=1), Schedule(warmup=1, gp=2, bp=0)])
-def test_the_schedule_chooses_programs(schedule):
-    machine = machine_with(*(counting_program(phase) for phase in range(4)))
-    for name, value in schedule.registers().items():
-        machine.write(name, value)
-    for batches in (1, 5, 7):
-        machine.write("BATCHES", batches)
-        machine.run()
-    counter, want = PhaseCounter(machine.read), [0, 0, 0, 0]
-    for batch in range(13):
-        phase = counter.choose(batch)
-        want[phase] += 1
-        counter.complete(phase)
-    assert machine.memory[0x8000:0x8010].view(np.float32).tolist() == want
-    assert [machine.counter(f"PHASE_BATCHES[{phase}]") for phase in range(4)] == want
-    assert machine.read("BATCH") == 13
-
-
-def test_writing_the_batch_number_restarts_the_cycle():
-    machine = machine_with(*(counting_program(phase) for phase in range(4)))
-    machine.write("SCHEDULE[0].RATIO", 2 | 1 << 16)
-    machine.run()                # GP, one more to come
-    machine.write("BATCH", 1)
-    machine.write("BATCHES", 3)
-    machine.run()                # GP, GP, BP
-    assert [machine.counter(f"PHASE_BATCHES[{phase}]") for phase in (Phase.GP, Phase.BP)] == [3, 1]
-
+from adagp.spec.isa import INSTRUCTION_BYTES, End, Engine, FaultCause, Fill, Format, Memory, Pass, encode
+from adagp.spec.schedule import Phase
 
 def test_evaluation_runs_its_program_and_counts_no_batch():
     machine = machine_with(*(counting_program(phase) for phase in range(4)))

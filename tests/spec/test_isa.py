@@ -9,7 +9,8 @@ import pytest
 
 from adagp.spec.isa import (
     FIELDS, HEADER, INSTRUCTION_BYTES, INSTRUCTIONS, Addend, Array, End, Engine, Fill, Format, Function,
-    IllegalInstruction, Load, Memory, Multiplier, Opcode, Pass, Store, Vector, decode, disassemble, encode)
+    IllegalInstruction, Load, Memory, Multiplier, Opcode, Pass, PredictorArray, Store, Vector, decode, disassemble,
+    encode)
 
 MINIMAL = {
     Load: dict(memory=Memory.STREAM, format=Format.OPERAND, base=0, offset=0, destination=0, length=1),
@@ -18,6 +19,7 @@ MINIMAL = {
     Vector: dict(a=0, d=0),
     Store: dict(format=Format.OPERAND, base=0, offset=0, source=0, length=1),
     End: {}}
+MINIMAL[PredictorArray] = MINIMAL[Array]
 
 
 def make(kind, **values):
@@ -71,12 +73,26 @@ def test_fields_are_packed_from_bit_0_in_the_order_of_the_table(kind):
         assert word == int(bits, 2)
 
 
-def test_known_bytes():
-    """opcode 2, waits for ARRAY (bit 5), signals STORE (bit 13), memory VECTOR (bits 14, 15), value, ..."""
-    fill = Fill(memory=Memory.VECTOR, value=0x3F800000, destination=5, length=3,
-                wait=frozenset({Engine.ARRAY}), signal=frozenset({Engine.STORE}))
-    want = 2 | 1 << 5 | 1 << 13 | 2 << 14 | 0x3F800000 << 16 | 5 << 48 | 3 << 68 | 1 << 84 | 1 << 100 | 1 << 116
-    assert encode(fill) == want.to_bytes(64, "little")
+@pytest.mark.parametrize("instruction, want", [
+    # opcode in bits 0 to 3, wait from bit 4 and signal from bit 9 on in the order of the engines, fields from bit 14 on
+    (Fill(memory=Memory.VECTOR, value=0x3F800000, destination=5, length=3, wait=frozenset({Engine.ARRAY}),
+          signal=frozenset({Engine.STORE})),
+     2 | 1 << 5 | 1 << 13 | 2 << 14 | 0x3F800000 << 17 | 5 << 49 | 3 << 69 | 1 << 85 | 1 << 101 | 1 << 117),
+    (Load(memory=Memory.PREDICTOR_STATIONARY, format=Format.FLOAT32, local=1, base=6, offset=0x10, destination=9, length=2,
+          wait=frozenset({Engine.PREDICTOR}), source_stride2=-1),
+     1 | 1 << 6 | 4 << 14 | 1 << 19 | 1 << 20 | 6 << 21 | 0x10 << 24 | 9 << 56 | 2 << 76 | 1 << 92 | 1 << 108 | 1 << 124
+     | 0xFFFFFFFF << 204),
+    (Store(format=Format.FLOAT32, local=1, base=6, offset=0x10, source=9, length=2, destination_stride2=-1),
+     5 | 1 << 15 | 1 << 16 | 6 << 17 | 0x10 << 20 | 9 << 52 | 2 << 72 | 1 << 88 | 1 << 104 | 1 << 120 | 0xFFFFFFFF << 260),
+    (PredictorArray(tag=Pass.PREDICTOR, layer=0xA5, columns=3, stream=1, stationary=2, accumulator=4, stream_count0=5,
+                    row_count0=6, accumulator_outer_stride1=-2, signal=frozenset({Engine.PREDICTOR})),
+     7 | 1 << 11 | 3 << 14 | 0xA5 << 16 | 3 << 25 | 1 << 33 | 2 << 53 | 4 << 73 | 5 << 89 | 1 << 105 | 1 << 121 | 6 << 137
+     | 1 << 153 | 1 << 169 | 1 << 185 | 1 << 201 | 0xFFFE << 453),
+    (Vector(function=Function.REPORT, broadcast=1, lane=0x55, a=7, d=8, d_stride2=-3),
+     4 | 10 << 14 | 1 << 25 | 0x55 << 26 | 1 << 33 | 7 << 98 | 8 << 130 | 1 << 146 | 1 << 162 | 1 << 178 | 0xFFFD << 322)],
+    ids=lambda value: type(value).__name__)
+def test_known_bytes(instruction, want):
+    assert encode(instruction) == want.to_bytes(64, "little")
 
 
 def test_every_opcode_has_a_kind_and_every_kind_its_fields():
@@ -107,17 +123,17 @@ def test_a_zero_count_does_not_decode(kind, name):
         decode(word.to_bytes(64, "little"))
 
 
-@pytest.mark.parametrize("opcode", [0, 7, 15])
+@pytest.mark.parametrize("opcode", [0, 8, 15])
 def test_unlisted_opcodes_are_illegal(opcode):
-    with pytest.raises(IllegalInstruction, match=rf"opcode must be one of 1 \(LOAD\), .*6 \(END\), not {opcode}"):
+    with pytest.raises(IllegalInstruction, match=rf"opcode must be one of 1 \(LOAD\), .*7 \(PREDICTOR_ARRAY\), .*6 \(END\), not {opcode}"):
         decode(bytes([opcode]) + bytes(63))
 
 
 def test_enumerations_out_of_range_are_illegal():
-    with pytest.raises(IllegalInstruction, match="Fill.memory: 3 is not a valid Memory"):
-        decode((int.from_bytes(encode(make(Fill)), "little") | 3 << 14).to_bytes(64, "little"))
-    with pytest.raises(IllegalInstruction, match="Vector.function: 10 is not a valid Function"):
-        decode((int.from_bytes(encode(make(Vector)), "little") | 10 << 14).to_bytes(64, "little"))
+    with pytest.raises(IllegalInstruction, match="Fill.memory: 5 is not a valid Memory"):
+        decode((int.from_bytes(encode(make(Fill)), "little") | 5 << 14).to_bytes(64, "little"))
+    with pytest.raises(IllegalInstruction, match="Vector.function: 11 is not a valid Function"):
+        decode((int.from_bytes(encode(make(Vector)), "little") | 11 << 14).to_bytes(64, "little"))
 
 
 def test_other_sizes_are_no_instruction():
@@ -128,7 +144,7 @@ def test_other_sizes_are_no_instruction():
 @pytest.mark.parametrize("make_it, message", [
     (lambda: make(Load, dense=1, source_stride0=4), "Load.dense needs transpose=0 and source_stride0 equal to length times size, not 4 with length 1"),
     (lambda: make(Load, dense=1, transpose=1, source_stride0=2), "Load.dense needs transpose=0"),
-    (lambda: make(Load, memory=Memory.VECTOR, transpose=1), "Load.transpose needs memory STREAM or STATIONARY, not VECTOR"),
+    (lambda: make(Load, memory=Memory.VECTOR, transpose=1), "Load.transpose needs a memory of operands, not VECTOR"),
     (lambda: make(Store, dense=1, destination_stride0=-2), "Store.dense needs destination_stride0 equal to length times size, not -2 with length 1")])
 def test_combinations_are_refused(make_it, message):
     with pytest.raises(ValueError, match=re.escape(message)):
@@ -137,13 +153,19 @@ def test_combinations_are_refused(make_it, message):
 
 def test_instructions_name_their_engine():
     assert [INSTRUCTIONS[opcode].engine for opcode in Opcode] == [
-        Engine.LOAD, Engine.LOAD, Engine.ARRAY, Engine.VECTOR, Engine.STORE, None]
+        Engine.LOAD, Engine.LOAD, Engine.ARRAY, Engine.VECTOR, Engine.STORE, None, Engine.PREDICTOR]
 
 
 @pytest.mark.parametrize("instruction, text", [
     (End(), "end"),
     (make(Load, offset=64, dense=1, length=3, source_stride0=6, wait=frozenset({Engine.STORE, Engine.ARRAY})),
-     "load wait=array+store memory=stream dense=1 format=operand base=0 offset=0x40 destination=0 length=3 source_stride0=6"),
+     "load wait=array+store memory=stream dense=1 format=operand offset=0x40 destination=0 length=3 source_stride0=6"),
+    (make(Store, local=1, base=2, wait=frozenset({Engine.PREDICTOR})),
+     "store wait=predictor format=operand local=1 base=2 offset=0x0 source=0 length=1"),
+    (make(Vector, function=Function.REPORT, d=3), "vector function=report a=0 d=3"),
+    (make(Vector, broadcast=1, lane=3, multiplier=Multiplier.B), "vector multiplier=b broadcast=1 lane=3 a=0 d=0"),
+    (make(PredictorArray, layer=9),
+     "predictorarray tag=forward layer=9 columns=1 stream=0 stationary=0 accumulator=0 stream_count0=1 row_count0=1"),
     (make(Vector, function=Function.GATE, addend=Addend.T, t=0x3F800000, sync=0, signal=frozenset({Engine.LOAD})),
      "vector signal=load function=gate addend=t sync=0 t=0x3f800000 a=0 d=0"),
     (make(Vector, multiplier=Multiplier.S), "vector multiplier=s a=0 d=0"),

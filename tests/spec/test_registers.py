@@ -11,9 +11,13 @@ from adagp.spec.registers import REGISTERS, SOURCE, field, offset
 
 @pytest.mark.parametrize("path, address", [
     ("ID", 0x000), ("CONTROL", 0x010), ("BATCHES", 0x030), ("PROGRAM[0].ADDRESS", 0x050),
-    ("PROGRAM[1].SIZE", 0x05C), ("BASE[3]", 0x08C), ("STRIDE[7]", 0x0BC), ("CYCLES.LO", 0x100),
-    ("PHASE_CYCLES[2].LO", 0x118), ("PASS_MACS[3].HI", 0x184), ("BUSY[4].LO", 0x1A8),
-    ("INSTRUCTIONS.HI", 0x1CC)])
+    ("PROGRAM[1].SIZE", 0x05C), ("BASE[3]", 0x08C), ("STRIDE[7]", 0x0BC),
+    ("EPOCH_BATCHES", 0x03C), ("ORDER_STEP", 0x040), ("BATCH", 0x044), ("ORDER", 0x048), ("PREDICTOR", 0x04C),
+    ("PROGRAM[5].SIZE", 0x07C), ("REWIND[7]", 0x0DC), ("SCHEDULE[0].BATCHES", 0x0E0), ("SCHEDULE[7].RATIO", 0x11C),
+    ("ADAPTIVE.BOUNDS", 0x120), ("ADAPTIVE.RAISE", 0x124), ("ADAPTIVE.LOWER", 0x128), ("ADAPTIVE.PATIENCE", 0x12C),
+    ("LAYER", 0x130), ("CYCLES.LO", 0x180), ("PHASE_CYCLES[5].LO", 0x1B0), ("PHASE_BATCHES[5].HI", 0x1E4),
+    ("PASS_MACS[3].HI", 0x224), ("BUSY[4].LO", 0x248), ("INSTRUCTIONS.HI", 0x26C), ("LAYER_CYCLES.LO", 0x270),
+    ("LAYER_MACS.HI", 0x27C), ("QUALITY[0]", 0x400), ("QUALITY[127]", 0x5FC)])
 def test_offsets(path, address):
     assert offset(path) == address
 
@@ -44,7 +48,11 @@ def test_field_properties():
     pending = field("INTERRUPT_PENDING", "fault")
     assert (pending.lsb, pending.mask) == (1, 2) and pending.woclr and not pending.singlepulse
     assert field("ID", "value").reset == 0x0ADA6B00
-    assert field("STATUS", "phase").mask == 0x30
+    assert field("STATUS", "phase").mask == 0x70
+    assert [field("SCHEDULE[3].RATIO", name).mask for name in ("gp", "bp")] == [0xFFFF, 0xFFFF0000]
+    assert field("SCHEDULE[3].RATIO", "bp").reset == field("ORDER_STEP", "value").reset == 1
+    assert [field("MODE", name).mask for name in ("evaluate", "adaptive", "stay")] == [1, 2, 4]
+    assert field("CONTROL", "write_back").mask == 8 and field("CONTROL", "write_back").singlepulse
     assert (field("BASE[0]", "value").software, field("BASE[0]", "value").hardware) == ("rw", "rw")
 
 

@@ -19,9 +19,10 @@ from .transfer import transferred_bytes
 class GoldenMachine:
     """A :class:`adagp.spec.machine.Machine` without time.
 
-    ``memory`` is uint8 [memory_bytes]; ``stream`` and ``stationary`` are uint16 operand bits,
-    ``vector`` is float32 [words, lanes]; ``predictor_memory`` is uint8, there in every design but
-    out of reach where the design has none. All are writable in place and zero at first.
+    ``memory`` is uint8 [memory_bytes]; ``stream``, ``stationary``, ``predictor_stream`` and
+    ``predictor_stationary`` are uint16 operand bits, ``vector`` is float32 [words, lanes];
+    ``predictor_memory`` is uint8. All are writable in place and zero at first. What a design has
+    none of is there too, but out of reach of its programs.
 
     Counters are those that do not need time: PASS_MACS, LAYER_MACS, PHASE_BATCHES, INSTRUCTIONS (with End),
     BYTES_READ and BYTES_WRITTEN (bytes that the program asks for, not those of whole beats).
@@ -45,11 +46,13 @@ class GoldenMachine:
         self.stream = np.zeros(config.stream_elements, np.uint16)
         self.stationary = np.zeros(config.stationary_elements, np.uint16)
         self.vector = np.zeros((config.vector_words, config.vector_lanes), np.float32)
+        self.predictor_stream = np.zeros(config.predictor_stream_elements, np.uint16)
+        self.predictor_stationary = np.zeros(config.predictor_stationary_elements, np.uint16)
         self.predictor_memory = np.zeros(4 * config.predictor_elements, np.uint8)
         quality = np.zeros(QUALITIES, np.uint32)
         self._decoder = Decoder(config, self.memory, Scratchpads(
-            self.stream, self.stationary, self.vector, np.zeros(config.predictor_stream_elements, np.uint16),
-            np.zeros(config.predictor_stationary_elements, np.uint16), self.predictor_memory, quality))
+            self.stream, self.stationary, self.vector, self.predictor_stream, self.predictor_stationary,
+            self.predictor_memory, quality))
         self._registers = RegisterFile(config, quality)
         self._check = check
 

@@ -1,5 +1,7 @@
 """The vector unit: gathers words, evaluates, scatters."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from adagp.spec.config import AcceleratorConfig
@@ -33,8 +35,7 @@ def compile_vector(instruction: Vector, config: AcceleratorConfig):
     with_b = reads_b(instruction)
 
     def report(vector: np.ndarray, quality: np.ndarray) -> None:
-        for index, value in zip(d.addresses().ravel() % quality.size, bits(a.read(vector)[..., 0]).ravel()):
-            quality[index] = value
+        replace(d, size=quality.size).write(quality, bits(a.read(vector)[..., 0]))
 
     def execute(vector: np.ndarray, quality: np.ndarray) -> None:
         second = b.read(vector) if with_b else None
