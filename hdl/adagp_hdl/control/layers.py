@@ -17,8 +17,8 @@ class LayerCounters(wiring.Component):
     In a cycle with ``running`` one cycle and ``macs`` (at most ``most_macs``) are booked on ``layer``.
     ``clear``, and a reset, set all to zero; it lasts 256 cycles, in which ``ready`` is low, every counter
     reads 0, and ``running`` must be low. ``read`` is held with ``shown``, the layer, and ``of_macs`` until
-    ``valid``, at most three cycles later. ``value`` is whole when ``running`` has been low for three cycles;
-    before that the last 20 cycles may be missing.
+    ``valid``, which waits for a cycle in which the layer does not change. ``value`` is whole when ``running``
+    has been low for three cycles; before that the last 20 cycles may be missing.
     """
 
     def __init__(self, *, most_macs: int):
