@@ -2,20 +2,19 @@
 
 from importlib.metadata import version
 
-from amaranth.hdl import ClockDomain, ClockSignal, DomainRenamer, Module, ResetSignal
+from amaranth.hdl import ClockDomain, ClockSignal, DomainRenamer, Module, Mux, ResetSignal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
 
 from adagp.spec.config import AcceleratorConfig
 from adagp.spec.isa import Engine
-from adagp.spec.schedule import Phase
 
 from .array.engine import ArrayEngine
 from .bus.arbiter import ReadArbiter
 from .control.counters import Counters
 from .control.dispatch import Dispatch
 from .control.fetch import Fetch
-from .control.phase import BASES, PhaseController
+from .control.phase import PhaseController
 from .control.registers import RegisterFile
 from .control.supervisor import Supervisor
 from .interfaces import AxiLiteSignature, AxiReadSignature, AxiWriteSignature
@@ -43,7 +42,7 @@ class Accelerator(wiring.Component):
         config = self._config
         m.domains.sync = ClockDomain()  # what a reset by register reaches
         m.domains.host = ClockDomain()  # what it leaves alone
-        registers, supervisor = RegisterFile(), Supervisor(faults=6, quiet=5)
+        registers, supervisor = RegisterFile(), Supervisor(faults=6, quiet=6)
         counters = Counters(most_macs=config.rows * config.columns, bus_bytes=config.bus_bytes)
         m.d.comb += [
             ClockSignal("sync").eq(self.aclk), ResetSignal("sync").eq(~self.aresetn | supervisor.clear),
@@ -68,13 +67,13 @@ class Accelerator(wiring.Component):
 
         self._wire_buses(m, registers, arbiter, fetch, engines)
         self._wire_memories(m, engines, stream, stationary, vector)
-        self._wire_batches(m, registers, supervisor, phases, fetch, dispatch)
+        self._wire_batches(m, registers, supervisor, phases, fetch, dispatch, counters)
         self._wire_engines(m, registers, supervisor, fetch, dispatch, engines)
         m.d.comb += [fault.eq(source.fault) for fault, source in zip(
             supervisor.faults, (*engines.values(), fetch, dispatch), strict=True)]
         m.d.comb += [quiet.eq(source.quiet) for quiet, source in zip(
-            supervisor.quiet, (*engines.values(), fetch), strict=True)]
-        self._wire_status(m, registers, supervisor)
+            supervisor.quiet, (*engines.values(), fetch, phases), strict=True)]
+        self._wire_status(m, registers, supervisor, phases)
         self._wire_counters(m, registers, counters, supervisor, phases, dispatch, arbiter, engines)
         return m
 
@@ -98,25 +97,20 @@ class Accelerator(wiring.Component):
                      (unit.write, vector.vector_write)):
             connect(m, a, b)
 
-    def _wire_batches(self, m: Module, registers, supervisor, phases, fetch, dispatch):
+    def _wire_batches(self, m: Module, registers, supervisor, phases, fetch, dispatch, counters):
         connect(m, phases.request, fetch.request)
         connect(m, fetch.o, dispatch.i)
+        connect(m, phases.table, registers.table)
         m.d.comb += [
-            phases.start.eq(supervisor.go), supervisor.finished.eq(phases.finished),
+            phases.start.eq(supervisor.go), supervisor.finished.eq(phases.finished), phases.halt.eq(supervisor.halt),
+            phases.ready.eq(counters.ready), phases.write_back.eq(registers.control.write_back),
             phases.batch_done.eq(dispatch.done), fetch.skip.eq(dispatch.done),
-            phases.batches.eq(registers.batches), phases.evaluate.eq(registers.mode.evaluate),
-            phases.warmup_batches.eq(registers.warmup_batches), phases.gp_batches.eq(registers.gp_batches),
-            phases.bp_batches.eq(registers.bp_batches), phases.batch.eq(registers.batch),
-            phases.batch_written.eq(registers.batch_written),
-            registers.batch_update.eq(phases.batch_update), registers.batch_next.eq(phases.batch_next)]
-        for i in Phase:
-            m.d.comb += [phases.program[i].address.eq(getattr(registers, f"program_{i.value}_address")),
-                         phases.program[i].bytes.eq(getattr(registers, f"program_{i.value}_size"))]
-        for i in range(BASES):
-            m.d.comb += [phases.base[i].eq(getattr(registers, f"base_{i}")),
-                         phases.stride[i].eq(getattr(registers, f"stride_{i}")),
-                         getattr(registers, f"base_{i}_update").eq(phases.base_update),
-                         getattr(registers, f"base_{i}_next").eq(phases.base_next[i])]
+            *(getattr(phases, name).eq(getattr(registers.mode, name)) for name in ("evaluate", "adaptive", "stay")),
+            *(getattr(phases, name).eq(getattr(registers, name)) for name in (
+                "batches", "warmup_batches", "batch", "batch_written", "epoch_batches", "order", "order_step")),
+            *(getattr(phases, name).eq(getattr(registers, f"adaptive_{register}")) for name, register in (
+                ("bounds", "bounds"), ("raise_at", "raise"), ("lower_at", "lower"), ("patience", "patience"))),
+            phases.quality.eq(registers.quality_0)]
 
     def _wire_engines(self, m: Module, registers, supervisor, fetch, dispatch, engines):
         for engine, component in engines.items():
@@ -131,7 +125,7 @@ class Accelerator(wiring.Component):
             m.d.comb += [component.window_first.eq(registers.window_first),
                          component.window_last.eq(registers.window_last)]
 
-    def _wire_status(self, m: Module, registers, supervisor):
+    def _wire_status(self, m: Module, registers, supervisor, phases):
         config = self._config
         major, minor, patch = (int(part) for part in version("adagp").split(".")[:3])
         identity = {
@@ -139,11 +133,18 @@ class Accelerator(wiring.Component):
             "array": {"rows": config.rows, "columns": config.columns, "design": config.design.value,
                       "bus_bytes": config.bus_bytes},
             "memories": {"stream_log2": _log2(config.stream_elements), "vector_log2": _log2(config.vector_words),
-                         "stationary_log2": _log2(config.stationary_elements), "vector_lanes": config.vector_lanes}}
+                         "stationary_log2": _log2(config.stationary_elements), "vector_lanes": config.vector_lanes},
+            "predictor": {}}
+        if config.design.has_predictor_memory:
+            identity["predictor"]["memory_log2"] = _log2(config.predictor_elements)
+        if config.design.has_predictor_array:
+            identity["predictor"] |= {"rows": config.predictor_rows, "columns": config.predictor_columns}
         for name, fields in identity.items():
             port = getattr(registers, name)
             m.d.comb += port.eq(port.shape().const(fields))
         m.d.comb += [
+            registers.predictor.gp.eq(Mux(phases.k > 0xFF, 0xFF, phases.k)),
+            supervisor.phase.eq(phases.phase),
             supervisor.start.eq(registers.control.start), supervisor.reset.eq(registers.control.reset),
             registers.status.eq(supervisor.status), registers.fault_cause.eq(supervisor.fault_cause),
             registers.fault_address.eq(supervisor.fault_address),
@@ -155,17 +156,18 @@ class Accelerator(wiring.Component):
     def _wire_counters(self, m: Module, registers, counters, supervisor, phases, dispatch, arbiter, engines):
         array, store = engines[Engine.ARRAY], engines[Engine.STORE]
         m.d.comb += [
-            supervisor.phase.eq(phases.phase),
             counters.clear.eq(registers.control.clear_counters & supervisor.idle),
             counters.running.eq(phases.running & ~supervisor.halt), counters.phase.eq(phases.phase),
             counters.batch_done.eq(dispatch.done), counters.dispatched.eq(dispatch.dispatched),
-            counters.tag.eq(array.tag), counters.macs.eq(array.macs),
+            counters.tag.eq(array.tag), counters.macs.eq(array.macs), counters.shown_layer.eq(registers.layer),
             counters.loaded.eq(arbiter.load.rvalid & arbiter.load.rready),
             counters.fetched.eq(arbiter.fetch.rvalid & arbiter.fetch.rready),
             counters.stored.eq(store.axi.wvalid & store.axi.wready),
             *(counters.busy[engine].eq(component.busy) for engine, component in engines.items()),
             counters.read.eq(registers.counter_read), counters.index.eq(registers.counter_index),
             registers.counter_valid.eq(counters.valid), registers.counter_value.eq(counters.value)]
+        # Until the engines have them: the layer of the array's last vector, and REPORT of the vector unit.
+        m.d.comb += [counters.layer.eq(0), registers.report_valid.eq(0)]
 
 
 def _flat(prefix: str, signature: wiring.Signature) -> dict:

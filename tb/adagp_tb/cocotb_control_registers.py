@@ -9,11 +9,14 @@ from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiResp
 
 from adagp.spec.registers import REGISTERS, field, offset
 from adagp_hdl.control.registers import COUNTERS, port
+from adagp_hdl.control.storage import kept_in_memory, word
 from adagp_tb.cocotb_runner import bench_parameters
 from adagp_tb.stimulus import start_clock
 
 STORED = [register for register in REGISTERS.values()
           if register.fields[0].software == "rw" and not register.fields[0].woclr]
+QUALITIES = [register for register in REGISTERS.values() if register.path.startswith("QUALITY[")]
+SWEEP = 256  # cycles after a reset until registers in memory have their reset values
 PENDING = offset("INTERRUPT_PENDING")
 
 
@@ -28,8 +31,8 @@ class Host:
         self.dut, self.random = dut, random.Random(bench_parameters()["seed"] * 100 + seed)
         self.stored = {register.path: sum(part.reset << part.lsb for part in register.fields) for register in STORED}
         self.counters = [self.random.getrandbits(64) for _ in COUNTERS]
-        for name in ("counter_valid", "interrupt_pending_set", "interrupt_pending_clear",
-                     *(f"{port(register.path)}_update" for register in STORED if register.fields[0].hardware == "rw")):
+        for name in ("counter_valid", "interrupt_pending_set", "interrupt_pending_clear", "report_valid",
+                     "table__read", "table__write", "table__address"):
             getattr(dut, name).value = 0
         start_clock(dut)
         dut.rst.value = 1
@@ -48,7 +51,7 @@ class Host:
     async def reset(self):
         await ClockCycles(self.dut.clk, 3)
         self.dut.rst.value = 0
-        await ClockCycles(self.dut.clk, 2)
+        await ClockCycles(self.dut.clk, SWEEP + 2)
         return self
 
     async def _serve_counters(self):
@@ -83,8 +86,32 @@ class Host:
                     self.stored[register.path] = value & mask(register)
 
     def check_ports(self):
-        for register in STORED:
-            assert int(getattr(self.dut, port(register.path)).value) == self.stored[register.path], register.path
+        ports = [register.path for register in STORED if hasattr(self.dut, port(register.path))]
+        assert {"BATCH", "MODE", "BASE[7]", "ADAPTIVE.PATIENCE", "WINDOW_LAST"} < set(ports)
+        for path in ports:
+            assert int(getattr(self.dut, port(path)).value) == self.stored[path], path
+
+    async def look_up(self, path):
+        """The value of a register in memory, as the phase controller sees it."""
+        self.dut.table__read.value, self.dut.table__address.value = 1, word(path)
+        await RisingEdge(self.dut.clk)
+        self.dut.table__read.value = 0
+        await FallingEdge(self.dut.clk)
+        assert self.dut.table__valid.value == 1
+        return int(self.dut.table__data.value)
+
+    async def put(self, path, value):
+        """A write by the phase controller."""
+        self.dut.table__write.value, self.dut.table__write_address.value = 1, word(path)
+        self.dut.table__write_data.value = value
+        await RisingEdge(self.dut.clk)
+        self.dut.table__write.value = 0
+        self.stored[path] = value
+
+    async def report(self, index, value):
+        self.dut.report_valid.value, self.dut.report_index.value, self.dut.report_value.value = 1, index, value
+        await RisingEdge(self.dut.clk)
+        self.dut.report_valid.value = 0
 
 
 @cocotb.test()
@@ -92,14 +119,17 @@ async def reset_values_and_inputs_are_read(dut):
     host = await Host(dut).reset()
     values = {}
     for register in REGISTERS.values():
-        if register.fields[0].software == "r" and register.fields[0].hardware == "w" and "." not in register.path:
+        if (register.fields[0].software == "r" and register.fields[0].hardware == "w"
+                and "." not in register.path and register not in QUALITIES):
             values[register.path] = host.random.getrandbits(32) & mask(register)
             getattr(dut, port(register.path)).value = values[register.path]
     await RisingEdge(dut.clk)
-    for path, value in (values | host.stored | {"ID": 0x0ADA6B00, "INTERRUPT_PENDING": 0, "CONTROL": 0}).items():
+    values |= host.stored | {"ID": 0x0ADA6B00, "INTERRUPT_PENDING": 0, "CONTROL": 0}
+    values |= {register.path: 0 for register in QUALITIES}
+    for path, value in values.items():
         assert await host.read(offset(path)) == value, path
     host.check_ports()
-    assert len(values) >= 5
+    assert set(values) == {path for path in REGISTERS if not path.endswith((".LO", ".HI"))}
 
 
 @cocotb.test()
@@ -107,7 +137,7 @@ async def unmapped_addresses_read_zero_and_answer(dut):
     host = await Host(dut).reset()
     mapped = {register.offset for register in REGISTERS.values()}
     unmapped = [address for address in range(0, 4096, 4) if address not in mapped]
-    for address in host.random.sample(unmapped, 60) + [0x1D0, 0x1FC, 0x300, 0x04C]:
+    for address in host.random.sample(unmapped, 60) + [0x138, 0x17C, 0x280, 0x3FC, 0x600, 0xFFC]:
         await host.write(address, b"\xff\xff\xff\xff")
         assert await host.read(address) == 0
     host.check_ports()
@@ -227,21 +257,21 @@ async def no_ready_waits_for_a_valid(dut):
 @cocotb.test()
 async def control_bits_last_one_cycle(dut):
     host = await Host(dut).reset()
-    for bits in range(8):
-        cycles = [0, 0, 0]
+    for bits in range(16):
+        cycles = [0, 0, 0, 0]
 
         async def watch(cycles=cycles):
             while True:
                 await FallingEdge(dut.clk)
-                for i in range(3):
+                for i in range(4):
                     cycles[i] += int(dut.control.value) >> i & 1
 
         watcher = cocotb.start_soon(watch())
-        await host.write_register("CONTROL", 0xFFFFFFF8 | bits)
+        await host.write_register("CONTROL", 0xFFFFFFF0 | bits)
         await ClockCycles(dut.clk, 6)
         watcher.cancel()
-        assert cycles == [bits >> i & 1 for i in range(3)]
-    assert [field("CONTROL", name).lsb for name in ("start", "reset", "clear_counters")] == [0, 1, 2]
+        assert cycles == [bits >> i & 1 for i in range(4)]
+    assert [field("CONTROL", name).lsb for name in ("start", "reset", "clear_counters", "write_back")] == [0, 1, 2, 3]
 
 
 @cocotb.test()
@@ -272,30 +302,103 @@ async def pending_bits_are_set_by_hardware_and_cleared_by_ones(dut):
 @cocotb.test()
 async def hardware_and_software_share_batch_and_bases(dut):
     host = await Host(dut).reset()
-    for path in ("BATCH", "BASE[0]", "BASE[7]"):
-        name, value = port(path), host.random.getrandbits(32)
+    for path in ("BATCH", "ORDER", "BASE[0]", "BASE[7]"):
+        await host.put(path, host.random.getrandbits(32))
         await FallingEdge(dut.clk)
-        getattr(dut, f"{name}_next").value = value
-        getattr(dut, f"{name}_update").value = 1
-        await FallingEdge(dut.clk)
-        getattr(dut, f"{name}_update").value = 0
-        host.stored[path] = value
-        assert await host.read(offset(path)) == value
         host.check_ports()
+        assert await host.read(offset(path)) == host.stored[path] == await host.look_up(path)
         strobes = []
 
-        async def watch(name=name, strobes=strobes):
+        async def watch(strobes=strobes):
             while True:
                 await FallingEdge(dut.clk)
-                strobes.append(int(getattr(dut, f"{name}_written").value))
+                strobes.append(int(dut.batch_written.value))
 
         watcher = cocotb.start_soon(watch())
         await host.write_register(path, 77)
         await ClockCycles(dut.clk, 3)
         watcher.cancel()
-        assert sum(strobes) == 1 and dut.batch_written.value == 0
+        assert sum(strobes) == (path == "BATCH")
         host.stored[path] = 77
         host.check_ports()
+
+
+@cocotb.test()
+async def table_reads_every_register_in_memory_while_the_host_reads(dut):
+    host = await Host(dut).reset()
+    paths = [register.path for register in STORED if kept_in_memory(register)]
+    for path in paths:
+        value = host.random.randbytes(4)
+        await host.write(offset(path), value)
+        host.note(offset(path), value)
+
+    async def look_up():
+        for _ in range(300):
+            path = host.random.choice(paths)
+            assert await host.look_up(path) == host.stored[path], path
+            for _ in range(host.random.randrange(4)):
+                await RisingEdge(dut.clk)
+
+    looking = cocotb.start_soon(look_up())
+    while not looking.done():
+        path = host.random.choice(paths)
+        assert await host.read(offset(path)) == host.stored[path]
+    assert {"SCHEDULE[7].RATIO", "PROGRAM[5].SIZE", "REWIND[7]", "ADAPTIVE.LOWER"} < set(paths)
+
+
+@cocotb.test()
+@cocotb.parametrize(stall=[0.0, 0.5])
+async def reports_are_taken_at_any_time(dut, stall):
+    """One in most cycles, beside a host that writes and reads: nobody loses anything."""
+    host = await Host(dut, stall, seed=200 + int(10 * stall)).reset()
+    reported = [0] * len(QUALITIES)
+
+    async def report():
+        for _ in range(2000):
+            if host.random.random() < 0.8:
+                index, value = host.random.randrange(len(QUALITIES)), host.random.getrandbits(32)
+                await host.report(index, value)
+                reported[index] = value
+                if index == 0:
+                    await FallingEdge(dut.clk)
+                    assert int(dut.quality_0.value) == value
+            else:
+                await RisingEdge(dut.clk)
+
+    reporting = cocotb.start_soon(report())
+    while not reporting.done():
+        register, data = host.random.choice(STORED), host.random.randbytes(4)
+        await host.write(register.offset, data)
+        host.note(register.offset, data)
+        assert await host.read(register.offset) == host.stored[register.path]
+    host.check_ports()
+    for register, value in zip(QUALITIES, reported, strict=True):
+        await host.write(register.offset, bytes(4))  # a program writes it, the host does not
+        assert await host.read(register.offset) == value
+
+
+@cocotb.test()
+async def a_reset_gives_every_register_its_reset_value_again(dut):
+    host = await Host(dut).reset()
+    for register in STORED:
+        await host.write(register.offset, bytes([255] * 4))
+    await host.report(0, 5)
+    dut.rst.value = 1
+    host = await Host(dut).reset()
+    for register in STORED:
+        assert await host.read(register.offset) == host.stored[register.path], register.path
+    assert await host.read(offset("QUALITY[0]")) == 0 == dut.quality_0.value
+    host.check_ports()
+
+
+@cocotb.test()
+async def accesses_right_after_a_reset_wait(dut):
+    host = Host(dut)
+    await ClockCycles(dut.clk, 3)
+    dut.rst.value = 0
+    await host.write_register("BATCHES", 99)
+    assert await host.read(offset("BATCHES")) == 99 == dut.batches.value
+    assert await host.read(offset("ORDER_STEP")) == 1
 
 
 @cocotb.test()

@@ -127,12 +127,16 @@ def test_events_are_booked_on_their_counters():
     counters = Counters(most_macs=180, bus_bytes=16)
 
     async def bench(ctx):
+        while not ctx.get(counters.ready):
+            await ctx.tick()
         want = dict.fromkeys(COUNTERS, 0)
+        ctx.set(counters.shown_layer, 200)
         for _ in range(300):
-            running, phase, tag = rng.randrange(2), rng.randrange(4), rng.randrange(4)
+            running, phase, tag, layer = rng.randrange(2), rng.randrange(6), rng.randrange(4), rng.choice([0, 200])
             macs, busy = rng.randrange(181), rng.randrange(32)
             pulses = {name: rng.randrange(2) for name in ("batch_done", "loaded", "fetched", "stored", "dispatched")}
-            for name, value in (pulses | dict(running=running, phase=phase, tag=tag, macs=macs, busy=busy)).items():
+            for name, value in (pulses | dict(
+                    running=running, phase=phase, tag=tag, layer=layer, macs=macs, busy=busy)).items():
                 ctx.set(getattr(counters, name), value)
             await ctx.tick()
             if running:
@@ -140,6 +144,8 @@ def test_events_are_booked_on_their_counters():
                 want[f"PHASE_CYCLES[{phase}]"] += 1
                 want[f"PASS_CYCLES[{tag}]"] += 1
                 want[f"PASS_MACS[{tag}]"] += macs
+                want["LAYER_CYCLES"] += layer == 200
+                want["LAYER_MACS"] += macs * (layer == 200)
                 for engine in range(5):
                     want[f"BUSY[{engine}]"] += busy >> engine & 1
             want[f"PHASE_BATCHES[{phase}]"] += pulses["batch_done"]
@@ -151,5 +157,9 @@ def test_events_are_booked_on_their_counters():
         await ctx.tick().repeat(3)
         assert {path: await _value(ctx, counters, i) for i, path in enumerate(COUNTERS)} == want
         assert all(want[path] for path in want)
+        ctx.set(counters.clear, 1)
+        await ctx.tick()
+        ctx.set(counters.clear, 0)
+        assert not any([await _value(ctx, counters, i) for i in range(len(COUNTERS))])
 
     simulate(counters, bench)

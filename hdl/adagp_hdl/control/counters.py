@@ -5,10 +5,13 @@ from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from adagp.spec.isa import Engine
+from adagp.spec.isa import Engine, Pass
+from adagp.spec.schedule import Phase
 
+from .layers import LAYER_BITS, LayerCounters
 from .registers import COUNTER_INDEX_BITS, COUNTERS
 
+_OF_LAYERS = ("LAYER_CYCLES", "LAYER_MACS")
 _SLOT = 3  # cycles in which one counter is read, added to, and written back
 
 
@@ -78,20 +81,21 @@ class CounterBank(wiring.Component):
 class Counters(wiring.Component):
     """Books what happens in a cycle on the counters of the register map.
 
-    ``running``: a batch runs in this cycle; nothing is counted without it but the ends of batches.
-    ``phase`` of the batch; ``batch_done`` in the cycle in which it ends. ``tag``: the pass that the
-    cycle belongs to, ``macs`` the multiply-accumulates that began (at most ``most_macs``).
+    ``running``: a program runs in this cycle; nothing is counted without it but the ends of programs.
+    ``phase`` of the program; ``batch_done`` in the cycle in which it ends. ``tag`` and ``layer``: the pass and
+    layer that the cycle belongs to, ``macs`` the multiply-accumulates that began (at most ``most_macs``).
     ``busy`` has a bit per engine. ``loaded``, ``fetched``, ``stored``: a beat of ``bus_bytes`` moved.
-    ``dispatched``: an instruction left for its queue, or a batch ended. ``read`` to ``value`` are
-    those of :class:`CounterBank`, for the register file.
+    ``dispatched``: an instruction left for its queue, or a program ended. ``clear`` sets all to zero at
+    once; until ``ready`` is high again nothing may run. ``read`` to ``value`` are those of
+    :class:`CounterBank`, for the register file; ``shown_layer`` is the layer whose counters are read.
     """
 
     def __init__(self, *, most_macs: int, bus_bytes: int):
-        self._bus_bytes = bus_bytes
+        self._most_macs, self._bus_bytes = most_macs, bus_bytes
         super().__init__({
-            "running": In(1), "phase": In(2), "batch_done": In(1), "tag": In(2),
+            "running": In(1), "phase": In(Phase), "batch_done": In(1), "tag": In(Pass), "layer": In(LAYER_BITS),
             "macs": In(range(most_macs + 1)), "busy": In(len(Engine)), "loaded": In(1), "fetched": In(1),
-            "stored": In(1), "dispatched": In(1), "clear": In(1),
+            "stored": In(1), "dispatched": In(1), "clear": In(1), "ready": Out(1), "shown_layer": In(LAYER_BITS),
             "read": In(1), "index": In(COUNTER_INDEX_BITS), "valid": Out(1), "value": Out(64)})
 
     def elaborate(self, platform):
@@ -99,19 +103,27 @@ class Counters(wiring.Component):
         events = {
             "CYCLES": 1, "INSTRUCTIONS": self.dispatched,
             "BYTES_READ": self.loaded, "BYTES_FETCHED": self.fetched, "BYTES_WRITTEN": self.stored,
-            **{f"PHASE_CYCLES[{i}]": self.phase == i for i in range(4)},
-            **{f"PHASE_BATCHES[{i}]": self.batch_done & (self.phase == i) for i in range(4)},
-            **{f"PASS_CYCLES[{i}]": self.tag == i for i in range(4)},
-            **{f"PASS_MACS[{i}]": Mux(self.tag == i, self.macs, 0) for i in range(4)},
+            **{f"PHASE_CYCLES[{i.value}]": self.phase == i for i in Phase},
+            **{f"PHASE_BATCHES[{i.value}]": self.batch_done & (self.phase == i) for i in Phase},
+            **{f"PASS_CYCLES[{i.value}]": self.tag == i for i in Pass},
+            **{f"PASS_MACS[{i.value}]": Mux(self.tag == i, self.macs, 0) for i in Pass},
             **{f"BUSY[{engine.value}]": self.busy[engine] for engine in Engine}}
-        assert set(events) == set(COUNTERS)
+        paths = COUNTERS[:-len(_OF_LAYERS)]
+        assert set(events) == set(paths) and COUNTERS[len(paths):] == _OF_LAYERS
         always = ("PHASE_BATCHES", "BYTES", "INSTRUCTIONS")
-        widths = [len(self.macs) if path.startswith("PASS_MACS") else 1 for path in COUNTERS]
-        shifts = [(self._bus_bytes - 1).bit_length() if path.startswith("BYTES") else 0 for path in COUNTERS]
+        widths = [len(self.macs) if path.startswith("PASS_MACS") else 1 for path in paths]
+        shifts = [(self._bus_bytes - 1).bit_length() if path.startswith("BYTES") else 0 for path in paths]
         m.submodules.bank = bank = CounterBank(widths, shifts)
-        for i, path in enumerate(COUNTERS):
+        for i, path in enumerate(paths):
             counted = events[path] if path.startswith(always) else Mux(self.running, events[path], 0)
             m.d.sync += bank.increment[f"_{i}"].eq(counted)
-        m.d.comb += [bank.clear.eq(self.clear), bank.read.eq(self.read), bank.index.eq(self.index),
-                     self.valid.eq(bank.valid), self.value.eq(bank.value)]
+        m.submodules.layers = layers = LayerCounters(most_macs=self._most_macs)
+        of_layer = self.index >= len(paths)
+        m.d.comb += [
+            bank.clear.eq(self.clear), bank.read.eq(self.read & ~of_layer), bank.index.eq(self.index),
+            layers.running.eq(self.running), layers.layer.eq(self.layer), layers.macs.eq(self.macs),
+            layers.clear.eq(self.clear), layers.shown.eq(self.shown_layer), layers.read.eq(self.read & of_layer),
+            layers.of_macs.eq(self.index == COUNTERS.index("LAYER_MACS")), self.ready.eq(layers.ready),
+            self.valid.eq(Mux(of_layer, layers.valid, bank.valid)),
+            self.value.eq(Mux(of_layer, layers.value, bank.value))]
         return m

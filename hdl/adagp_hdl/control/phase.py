@@ -1,87 +1,128 @@
-"""Runs batches: chooses the program of each one and advances the base addresses."""
+"""Runs batches: one program after the other, chosen by the schedule."""
 
-from amaranth.hdl import Array, Module, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from adagp.spec.schedule import Phase
 
 from ..interfaces import ADDRESS_BITS
+from .epoch import EpochWalker
+from .schedule import BOUNDS, PATIENCE_BITS, RATIO, ScheduleFollower
+from .storage import TableSignature, word
 
 #: Where a program lies: address and bytes of the registers PROGRAM[phase].
 Program = data.StructLayout({"address": ADDRESS_BITS, "bytes": ADDRESS_BITS})
 
-BASES = 8
+_PROGRAM = word("PROGRAM[0].ADDRESS")
+_ROW_BATCHES, _RATIO = word("SCHEDULE[0].BATCHES"), word("SCHEDULE[0].RATIO")
 
 
 class PhaseController(wiring.Component):
-    """Runs ``batches`` batches after ``start`` and then raises ``finished`` for one cycle.
+    """Runs ENTER, ``batches`` batches and LEAVE after ``start`` and then raises ``finished`` for one cycle.
 
-    Per batch: the phase is that of :class:`adagp.spec.schedule.Schedule` for batch number ``batch``,
-    or EVALUATE with ``evaluate``; its program goes to ``request``; ``batch_done`` ends it. Then
-    every base gets its stride added and, without ``evaluate``, the batch number one. The k:m cycle
-    is counted from the last write of the batch number (``batch_written``) or a reset. ``running``
-    is high from the choice of the phase to the end of the batch, ``phase`` holds the running or
-    last one. ``batch_update`` and ``base_update`` are one cycle long, ``batch_next`` and
-    ``base_next`` valid with them. Between two batches lie two cycles that belong to none.
+    ENTER and LEAVE are left out with ``stay`` or where their program has no bytes. Between batches LEAVE
+    also runs once if ``write_back`` was high in a cycle since ``start``. Nothing begins while ``ready`` is low.
+
+    The phase of a batch is EVALUATE with ``evaluate``, else that which
+    :class:`adagp.spec.schedule.PhaseCounter` chooses; a write of BATCH by the host (``batch_written``) or a
+    reset begins the schedule anew. Its program goes to ``request``; ``batch_done`` ends it. After a
+    batch BATCH counts up (without ``evaluate``) and ORDER and the bases move, see :class:`EpochWalker`.
+
+    ``running`` is high from the request to the end of a program, ``phase`` holds the running or last
+    one, ``k`` is that of the running cycle. Between two batches lie 25 cycles that belong to none. After
+    ``halt`` no program begins; ``quiet`` is high when the registers belong to whole batches.
     """
 
     start: In(1)
+    ready: In(1)
+    write_back: In(1)
+    halt: In(1)
+    quiet: Out(1)
     finished: Out(1)
     running: Out(1)
-    phase: Out(2)
+    phase: Out(Phase)
     request: Out(stream.Signature(Program))
     batch_done: In(1)
+    table: Out(TableSignature())
 
     batches: In(32)
     evaluate: In(1)
+    adaptive: In(1)
+    stay: In(1)
     warmup_batches: In(32)
-    gp_batches: In(32)
-    bp_batches: In(32)
     batch: In(32)
     batch_written: In(1)
-    batch_update: Out(1)
-    batch_next: Out(32)
-    program: In(Program).array(len(Phase))
-    base: In(ADDRESS_BITS).array(BASES)
-    stride: In(ADDRESS_BITS).array(BASES)
-    base_update: Out(1)
-    base_next: Out(ADDRESS_BITS).array(BASES)
+    epoch_batches: In(32)
+    order: In(32)
+    order_step: In(32)
+    bounds: In(BOUNDS)
+    raise_at: In(32)
+    lower_at: In(32)
+    patience: In(PATIENCE_BITS)
+    quality: In(32)
+    k: Out(16)
 
     def elaborate(self, platform):
         m = Module()
-        remaining = Signal(32)
-        position = Signal(33)
-        training = Signal()
-        follows = Signal(33)
-        cycle_ends = Signal()
+        m.submodules.schedule = schedule = ScheduleFollower()
+        m.submodules.walker = walker = EpochWalker()
         m.d.comb += [
-            training.eq((self.phase == Phase.GP) | (self.phase == Phase.BP)),
-            follows.eq(position + 1),
-            cycle_ends.eq(follows >= self.gp_batches + self.bp_batches),
-            self.batch_next.eq(self.batch + 1),
-            self.request.payload.as_value().eq(Array(each.as_value() for each in self.program)[self.phase]),
-            *(following.eq(base + stride)
-              for following, base, stride in zip(self.base_next, self.base, self.stride, strict=True))]
-        with m.FSM():
+            *(getattr(schedule, name).eq(getattr(self, name)) for name in (
+                "adaptive", "bounds", "raise_at", "lower_at", "patience", "quality")),
+            schedule.restart.eq(self.batch_written), self.k.eq(schedule.k),
+            *(getattr(walker, name).eq(getattr(self, name)) for name in ("order", "order_step", "epoch_batches"))]
+        self._share_table(m, schedule, walker)
+
+        remaining = Signal(32)
+        chosen = Signal(Phase)  # the program that begins next
+        is_batch = Signal()  # not ENTER or LEAVE
+        asked = Signal()  # write_back waits for a boundary
+        leaving = Signal()  # the last batch is over
+        warming = Signal()
+        program = Signal(Program)
+        m.d.comb += [is_batch.eq((chosen != Phase.ENTER) & (chosen != Phase.LEAVE)),
+                     self.request.payload.eq(program)]
+        m.d.sync += [warming.eq(self.batch < self.warmup_batches), asked.eq(asked | self.write_back)]
+        with m.FSM() as machine:
             with m.State("IDLE"):
-                m.d.sync += remaining.eq(self.batches)
+                m.d.sync += [remaining.eq(self.batches), asked.eq(0), leaving.eq(0), chosen.eq(Phase.ENTER)]
                 with m.If(self.start):
-                    m.next = "CHOOSE"
-            with m.State("CHOOSE"):
-                m.d.sync += remaining.eq(remaining - 1)
-                with m.If(remaining == 0):
+                    m.next = "BEGIN"
+            with m.State("BEGIN"):
+                with m.If(self.ready):
+                    m.next = "ADDRESS"
+                    with m.If(self.stay):
+                        m.next = "BOUNDARY"
+            with m.State("BOUNDARY"):
+                last = remaining == 0
+                with m.If(self.halt):
+                    pass
+                with m.Elif(last & (leaving | self.stay & ~asked)):
                     m.d.comb += self.finished.eq(1)
                     m.next = "IDLE"
+                with m.Elif(last | asked):
+                    m.d.sync += [chosen.eq(Phase.LEAVE), leaving.eq(last), asked.eq(self.write_back)]
+                    m.next = "ADDRESS"
                 with m.Else():
-                    m.d.sync += self.phase.eq(Phase.BP)
-                    with m.If(position < self.gp_batches):
-                        m.d.sync += self.phase.eq(Phase.GP)
-                    with m.If(self.batch < self.warmup_batches):
-                        m.d.sync += self.phase.eq(Phase.WARMUP)
-                    with m.If(self.evaluate):
-                        m.d.sync += self.phase.eq(Phase.EVALUATE)
+                    m.d.sync += [remaining.eq(remaining - 1), chosen.eq(Mux(
+                        self.evaluate, Phase.EVALUATE, Mux(
+                            warming, Phase.WARMUP, Mux(schedule.predicts, Phase.GP, Phase.BP))))]
+                    m.next = "ADDRESS"
+            with m.State("ADDRESS"):
+                self._look_up(m, _PROGRAM + 2 * chosen)
+                m.next = "SIZE"
+            with m.State("SIZE"):
+                m.d.sync += program.address.eq(self.table.data)
+                self._look_up(m, _PROGRAM + 1 + 2 * chosen)
+                m.next = "PROGRAM"
+            with m.State("PROGRAM"):
+                m.d.sync += program.bytes.eq(self.table.data)
+                with m.If(is_batch | self.table.data.any()):
+                    m.d.sync += self.phase.eq(chosen)
                     m.next = "REQUEST"
+                with m.Else():
+                    m.next = "BOUNDARY"
             with m.State("REQUEST"):
                 m.d.comb += [self.running.eq(1), self.request.valid.eq(1)]
                 with m.If(self.request.ready):
@@ -89,14 +130,41 @@ class PhaseController(wiring.Component):
             with m.State("RUN"):
                 m.d.comb += self.running.eq(1)
                 with m.If(self.batch_done):
-                    m.next = "ADVANCE"
-            with m.State("ADVANCE"):
-                m.d.comb += [self.base_update.eq(1), self.batch_update.eq(self.phase != Phase.EVALUATE)]
-                with m.If(training):
-                    m.d.sync += position.eq(follows)
-                    with m.If(cycle_ends):
-                        m.d.sync += position.eq(0)
-                m.next = "CHOOSE"
-        with m.If(self.batch_written):
-            m.d.sync += position.eq(0)
+                    m.next = "BOUNDARY"
+                    with m.If(is_batch):
+                        m.next = "BATCH"
+            with m.State("BATCH"):
+                self._look_up(m, _ROW_BATCHES + 2 * schedule.row)
+                m.d.comb += [self.table.write.eq(chosen != Phase.EVALUATE),
+                             self.table.write_address.eq(word("BATCH")), self.table.write_data.eq(self.batch + 1)]
+                m.next = "SCHEDULE"
+            with m.State("SCHEDULE"):
+                m.d.comb += [schedule.row_batches.eq(self.table.data), walker.start.eq(1),
+                             schedule.complete.eq((chosen == Phase.GP) | (chosen == Phase.BP))]
+                m.next = "RATIO"
+            with m.State("RATIO"):
+                m.d.comb += self.table.read.eq(1)
+                m.next = "WALK"
+            with m.State("WALK"):
+                with m.If(~walker.busy):
+                    m.next = "BOUNDARY"
+        m.d.comb += self.quiet.eq(~Cat(map(machine.ongoing, ("BATCH", "SCHEDULE", "RATIO", "WALK"))).any())
         return m
+
+    def _share_table(self, m: Module, schedule: ScheduleFollower, walker: EpochWalker):
+        """The walker has the table when it reads or writes; who else looks something up comes later
+        and wins. Whenever nobody does, the ratio of the row is read again: it follows its register."""
+        table, asked = self.table, Signal()
+        ratio = _RATIO + 2 * schedule.row
+        m.d.comb += [
+            table.address.eq(Mux(walker.table.read, walker.table.address, ratio)), table.read.eq(walker.table.read),
+            walker.table.data.eq(table.data), walker.table.valid.eq(table.valid),
+            *(getattr(table, name).eq(getattr(walker.table, name)) for name in (
+                "write", "write_address", "write_data"))]
+        m.d.sync += asked.eq(table.address == ratio)
+        with m.If(asked & table.valid):
+            m.d.sync += schedule.ratio.eq(table.data)
+
+    def _look_up(self, m: Module, address):
+        """The word at ``address`` is in ``table.data`` in the next cycle."""
+        m.d.comb += [self.table.read.eq(1), self.table.address.eq(address)]

@@ -1,23 +1,25 @@
 """The register file behind the AXI4-Lite port, made from the register map."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, unsigned
-from amaranth.lib import data, wiring
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from adagp.spec.registers import REGISTERS, Register
 
 from ..interfaces import AxiLiteSignature
+from .layout import layout
+from .storage import REPORTS, RegisterMemory, TableSignature, kept_in_memory, reset_value, word
 
 COUNTERS = tuple(path.removesuffix(".LO") for path in REGISTERS if path.endswith(".LO"))
 """The 64-bit counters in the order of their offsets: ``CYCLES``, ``PHASE_CYCLES[0]``…"""
 
 _FIRST_COUNTER = REGISTERS[f"{COUNTERS[0]}.LO"].offset
-_COUNTER_SPACE = 8 << (len(COUNTERS) - 1).bit_length()
-assert _FIRST_COUNTER % _COUNTER_SPACE == 0
 assert all(REGISTERS[f"{path}.{half}"].offset == _FIRST_COUNTER + 8 * index + 4 * (half == "HI")
            for index, path in enumerate(COUNTERS) for half in ("LO", "HI"))
 
 COUNTER_INDEX_BITS = (len(COUNTERS) - 1).bit_length()
+
+_TABLES = ("PROGRAM[", "STRIDE[", "REWIND[", "SCHEDULE[")  # looked up in memory by who needs them
 
 
 def port(path: str) -> str:
@@ -25,65 +27,61 @@ def port(path: str) -> str:
     return path.lower().replace("].", "_").replace("[", "_").replace("]", "").replace(".", "_")
 
 
-def layout(register: Register) -> data.Layout:
-    """The shape of a register's port: 32 bits where it is one field, else a struct of its fields."""
-    if register.fields[0].width == 32:
-        return unsigned(32)
-    positions = [field.lsb for field in register.fields]
-    widths = [field.width for field in register.fields]
-    assert positions == [sum(widths[:index]) for index in range(len(widths))], register.path
-    return data.StructLayout({field.name: field.width for field in register.fields})
-
-
 class RegisterFile(wiring.Component):
     """All registers of :data:`adagp.spec.registers.REGISTERS` except the stored counters.
 
-    Every register is a port named :func:`port`, by the access of its field(s):
+    Registers of 32 bits that are written lie in a :class:`~adagp_hdl.control.storage.RegisterMemory`, to
+    which ``table`` gives access. Each register but those of the tables PROGRAM, STRIDE, REWIND and
+    SCHEDULE is also a port named :func:`port`, by the access of its field(s):
 
-    - software rw, hardware r: an output, the stored value;
+    - software rw: an output, the stored value; hardware writes such that lie in memory through ``table``;
     - software w, single pulse: an output, high for one cycle per written one;
     - software r, hardware w: an input, what software reads;
-    - software and hardware rw: an output, and inputs ``<port>_update`` and ``<port>_next``, with
-      which hardware writes (software wins in the same cycle), and the output ``<port>_written``,
-      high for one cycle after software has written;
     - cleared by writing ones: an output, and the inputs ``<port>_set`` (a set wins over a write) and
       ``<port>_clear``, one bit that clears all of it.
 
-    Counters are read through ``counter_read``, high with ``counter_index`` until ``counter_valid``
-    answers with ``counter_value``. Reading LO keeps HI for the next read of the same counter's HI.
+    Of QUALITY only the first is a port, an output: ``report_valid`` puts ``report_value`` into
+    QUALITY[``report_index``] within the cycle, always. ``batch_written`` is high for one cycle after software
+    has written BATCH. Counters are read through ``counter_read``, high with ``counter_index`` until
+    ``counter_valid`` answers with ``counter_value``. Reading LO keeps HI for the next read of the same counter's HI.
 
     One write and one read at a time; AW and W may come in any order. A write takes effect two
-    cycles after the later of the two, a read answers in three cycles, a counter when it is there.
-    Unmapped addresses read 0; every response is OKAY. No ready depends on a valid.
+    cycles after the later of the two, a read answers in four cycles, a counter when it is there; both
+    wait while ``table`` or reports have the memory, and for 256 cycles after a reset. Unmapped addresses
+    read 0; every response is OKAY. No ready depends on a valid.
     """
 
     def __init__(self):
-        members = {"bus": Out(AxiLiteSignature()),
+        members = {"bus": Out(AxiLiteSignature()), "table": In(TableSignature()),
                    "counter_read": Out(1), "counter_index": Out(COUNTER_INDEX_BITS),
-                   "counter_valid": In(1), "counter_value": In(64)}
-        for register in _plain():
+                   "counter_valid": In(1), "counter_value": In(64), "batch_written": Out(1),
+                   "report_valid": In(1), "report_index": In(range(len(REPORTS))), "report_value": In(32)}
+        for register in _ported():
             name, shape, kind = port(register.path), layout(register), _kind(register)
-            if kind == "input":
-                members[name] = In(shape)
-            elif kind != "constant":
-                members[name] = Out(shape)
-            if kind == "shared":
-                members |= {f"{name}_update": In(1), f"{name}_next": In(shape), f"{name}_written": Out(1)}
+            members[name] = In(shape) if kind == "input" else Out(shape)
             if kind == "woclr":
                 members |= {f"{name}_set": In(shape), f"{name}_clear": In(1)}
         super().__init__(members)
 
     def elaborate(self, platform):
         m = Module()
-        write, address, value, mask = self._write_channel(m)
-        for register in _plain():
-            written = Signal(name=f"write_{port(register.path)}")
-            m.d.comb += written.eq(write & (address == register.offset >> 2))
-            self._store(m, register, written, value, mask)
-        self._read_channel(m)
+        m.submodules.memory = memory = RegisterMemory()
+        wiring.connect(m, wiring.flipped(self.table), memory.table)
+        m.d.comb += [memory.report_valid.eq(self.report_valid), memory.report_index.eq(self.report_index),
+                     memory.report_value.eq(self.report_value)]
+        write, address, value, mask = self._write_channel(m, memory)
+        for register in _ported():
+            if kept_in_memory(register):
+                self._follow(m, register, memory.stored)
+            elif _kind(register) != "input":
+                written = Signal(name=f"write_{port(register.path)}")
+                m.d.comb += written.eq(write & (address == register.offset >> 2))
+                self._store(m, register, written, value, mask)
+        m.d.sync += self.batch_written.eq(write & (address == REGISTERS["BATCH"].offset >> 2))
+        self._read_channel(m, memory)
         return m
 
-    def _write_channel(self, m: Module):
+    def _write_channel(self, m: Module, memory):
         """Collects address and data; returns write strobe, word address, data and bit mask."""
         bus = self.bus
         address = Signal(10, reset_less=True)
@@ -93,7 +91,8 @@ class RegisterFile(wiring.Component):
         has_data = Signal()
         write = Signal()
         m.d.comb += [bus.awready.eq(~has_address), bus.wready.eq(~has_data),
-                     write.eq(has_address & has_data & ~bus.bvalid)]
+                     memory.write.eq(has_address & has_data & ~bus.bvalid), write.eq(memory.write & memory.write_ready),
+                     memory.write_offset.eq(address), memory.write_data.eq(value), memory.write_mask.eq(strobe)]
         with m.If(~has_address):
             m.d.sync += [address.eq(bus.awaddr[2:]), has_address.eq(bus.awvalid)]
         with m.If(~has_data):
@@ -104,14 +103,20 @@ class RegisterFile(wiring.Component):
             m.d.sync += bus.bvalid.eq(0)
         return write, address, value, Cat(bit.replicate(8) for bit in strobe)
 
+    def _follow(self, m: Module, register: Register, stored):
+        """A register in memory that others need at any time has a copy."""
+        copy = Signal(32, init=reset_value(register), name=f"copy_{port(register.path)}")
+        m.d.comb += getattr(self, port(register.path)).eq(copy)
+        with m.If(stored.address == word(register.path)):
+            for i in range(4):
+                with m.If(stored.mask[i]):
+                    m.d.sync += copy.word_select(i, 8).eq(stored.data.word_select(i, 8))
+
     def _store(self, m: Module, register: Register, written, value, mask):
-        """Hardware's side of one register, and its storage."""
+        """A register in flip-flops."""
         name, kind = port(register.path), _kind(register)
-        if kind in ("constant", "input"):
-            return
         width = register.fields[-1].lsb + register.fields[-1].width
-        init = sum(field.reset << field.lsb for field in register.fields)
-        stored = Signal(width, init=init, name=f"stored_{name}")
+        stored = Signal(width, init=reset_value(register), name=f"stored_{name}")
         m.d.comb += getattr(self, name).eq(stored)
         if kind == "pulse":
             m.d.sync += stored.eq(Mux(written, value & mask, 0))
@@ -121,14 +126,10 @@ class RegisterFile(wiring.Component):
             with m.If(getattr(self, f"{name}_clear")):
                 m.d.sync += stored.eq(0)
         else:
-            if kind == "shared":
-                m.d.sync += getattr(self, f"{name}_written").eq(written)
-                with m.If(getattr(self, f"{name}_update")):
-                    m.d.sync += stored.eq(getattr(self, f"{name}_next"))
             with m.If(written):
                 m.d.sync += stored.eq((value & mask) | (stored & ~mask))
 
-    def _read_channel(self, m: Module):
+    def _read_channel(self, m: Module, memory):
         bus = self.bus
         address = Signal(10, reset_less=True)
         value = Signal(32, reset_less=True)
@@ -136,11 +137,9 @@ class RegisterFile(wiring.Component):
         kept_index = Signal(COUNTER_INDEX_BITS)
         is_kept = Signal()
         index, is_counter, high = self.counter_index, Signal(), address[0]
-        m.d.comb += [
-            bus.rdata.eq(value),
-            index.eq(address[1:]),
-            is_counter.eq((address >> (COUNTER_INDEX_BITS + 1) == _FIRST_COUNTER // _COUNTER_SPACE)
-                          & (index < len(COUNTERS)))]
+        counter = address[1:] - (_FIRST_COUNTER >> 3)
+        m.d.comb += [bus.rdata.eq(value), index.eq(counter), memory.read_offset.eq(address),
+                     is_counter.eq((counter >= 0) & (counter < len(COUNTERS)))]
         with m.FSM():
             with m.State("ADDRESS"):
                 m.d.comb += bus.arready.eq(1)
@@ -148,7 +147,11 @@ class RegisterFile(wiring.Component):
                 with m.If(bus.arvalid):
                     m.next = "LOOK"
             with m.State("LOOK"):
-                m.d.sync += value.eq(self._plain_value(m, address))
+                m.d.comb += memory.read.eq(1)
+                with m.If(memory.read_ready):
+                    m.next = "TAKE"
+            with m.State("TAKE"):
+                m.d.sync += value.eq(self._plain_value(m, address) | memory.data)
                 m.next = "ANSWER"
                 with m.If(is_counter & high & is_kept & (kept_index == index)):
                     m.d.sync += value.eq(kept)
@@ -167,18 +170,15 @@ class RegisterFile(wiring.Component):
                     m.next = "ADDRESS"
 
     def _plain_value(self, m: Module, address):
-        """What software reads at a word address outside the counters."""
-        readable = {}
-        for register in _plain():
-            if _kind(register) == "constant":
-                readable[register.offset >> 2] = sum(field.reset << field.lsb for field in register.fields)
-            elif _kind(register) != "pulse":
-                readable[register.offset >> 2] = getattr(self, port(register.path))
+        """What software reads at a word address outside memory and counters."""
         value = Signal(32)
         with m.Switch(address):
-            for word, source in readable.items():
-                with m.Case(word):
-                    m.d.comb += value.eq(source)
+            for register in _plain():
+                if _kind(register) == "pulse" or kept_in_memory(register):
+                    continue
+                with m.Case(register.offset >> 2):
+                    m.d.comb += value.eq(reset_value(register) if _kind(register) == "constant"
+                                         else getattr(self, port(register.path)))
         return value
 
 
@@ -186,12 +186,18 @@ def _plain() -> list[Register]:
     return [register for path, register in REGISTERS.items() if not path.endswith((".LO", ".HI"))]
 
 
+def _ported() -> list[Register]:
+    return [register for register in _plain() if _kind(register) != "constant"
+            and not register.path.startswith(_TABLES) and register.path not in REPORTS[1:]]
+
+
 def _kind(register: Register) -> str:
     """How the fields of a register are accessed; all fields of one register alike."""
+    if kept_in_memory(register):
+        return "stored"
     kinds = {
         "woclr" if field.woclr else "pulse" if field.singlepulse else
-        {("r", "na"): "constant", ("r", "w"): "input", ("rw", "r"): "stored", ("rw", "rw"): "shared"}[
-            field.software, field.hardware]
+        {("r", "na"): "constant", ("r", "w"): "input", ("rw", "r"): "stored"}[field.software, field.hardware]
         for field in register.fields}
     kind, = kinds
     return kind

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from adagp.spec.registers import REGISTERS
 
 from ..interfaces import ADDRESS_BITS, Fault
-from .registers import layout
+from .layout import layout
 
 
 class Supervisor(wiring.Component):
@@ -24,7 +24,7 @@ class Supervisor(wiring.Component):
 
     def __init__(self, *, faults: int, quiet: int):
         super().__init__({
-            "start": In(1), "reset": In(1), "go": Out(1), "finished": In(1), "phase": In(2),
+            "start": In(1), "reset": In(1), "go": Out(1), "finished": In(1), "phase": In(3),
             "faults": In(Fault).array(faults), "quiet": In(1).array(quiet),
             "halt": Out(1), "clear": Out(1), "idle": Out(1),
             "status": Out(layout(REGISTERS["STATUS"])), "fault_cause": Out(32), "fault_address": Out(ADDRESS_BITS),
