@@ -30,7 +30,8 @@ class AveragePool(Operation):
     count_include_pad: bool = True
 
     @classmethod
-    def adaptive(cls, name: str, inputs: tuple[str, ...], image: tuple[int, int, int], size: tuple[int, int]) -> "AveragePool":
+    def adaptive(cls, name: str, inputs: tuple[str, ...], image: tuple[int, int, int], size: tuple[int, int]
+                 ) -> "AveragePool":
         """AdaptiveAvgPool2d to ``size``, which must divide that of the image."""
         if image[0] % size[0] or image[1] % size[1]:
             raise CompileError(f"{name}: adaptive pooling needs a size that divides that of the image, {image[:2]}, "
@@ -103,7 +104,8 @@ def backward(e: Emitter, operation: AveragePool, work: Work) -> None:
     (kernel_height, kernel_width), (down, right), top = operation.kernel, operation.stride, operation.padding[0]
 
     def output_rows(row: int, rows: int) -> tuple[int, int]:
-        return (max(0, -(-(row + top - kernel_height + 1) // down)), min(out_height, (row + rows - 1 + top) // down + 1))
+        first, last = -(-(row + top - kernel_height + 1) // down), (row + rows - 1 + top) // down
+        return max(0, first), min(out_height, last + 1)
 
     def fits(count: int, rows: int) -> bool:
         most = 1 if count == 1 else min(out_height, (rows + kernel_height - 2) // down + 1)  # may come in parts
@@ -149,7 +151,8 @@ def _channel_blocks(e: Emitter, tensor: Tensor) -> list[tuple[int, int]]:
     return [(channel, min(lanes, channels - channel)) for channel in range(0, channels, lanes)]
 
 
-def _rows_tile(tensor: Tensor, word: int, image: int, images: int, row: int, rows: int, channel: int, channels: int) -> Tile:
+def _rows_tile(tensor: Tensor, word: int, image: int, images: int, row: int, rows: int, channel: int, channels: int
+               ) -> Tile:
     """Pixel rows [row, row + rows) of some images, in their order."""
     _, height, width, _ = tensor.shape
     return Tile(word=word, row=(image * height + row) * width, loops=((rows * width, 1), (images, height * width)),

@@ -172,8 +172,7 @@ def _statistics(e: Emitter, operation: BatchNorm, work: Work, column: Panel, wor
         e.vector(running, running, blocks, times=1 - momentum)
         e.vector(running, batch, blocks, times=momentum * share, b=running, plus="b")
         column.at(running).store(e, work.buffers[name])
-    if work.saved:
-        column.at(mean).store(e, work.saved["mean"])
+    column.at(mean).store(e, work.saved["mean"])
 
 
 def _scale_and_shift(e: Emitter, operation: BatchNorm, work: Work, column: Panel, words: Mapping[str, int]) -> None:
@@ -181,7 +180,7 @@ def _scale_and_shift(e: Emitter, operation: BatchNorm, work: Work, column: Panel
     rstd, scale, shift, blocks = words["rstd"], words["scale"], words["shift"], column.blocks
     e.vector(shift, words["variance"], blocks, plus=operation.eps)
     rsqrt(e, rstd, shift, words["t"], blocks)
-    if work.training and work.saved:
+    if work.training:
         column.at(rstd).store(e, work.saved["rstd"])
     if operation.affine:
         e.vector(scale, rstd, blocks, b=words["weight"], times="b")

@@ -4,18 +4,18 @@ Both are x·(½ + f(x)) or dy·(½ + f(x)) with an odd f that is ±½ far from z
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from math import erf, exp, pi, sqrt, tanh
 
 import numpy as np
 from numpy.polynomial import Chebyshev, Polynomial, chebyshev
 
-from .emitter import Emitter, Run
+from .elementwise import runs
+from .emitter import Emitter
 from .finish import StoreGradient
 from .functions import odd_polynomial
 from .operation import INPUT, Operation, Work
-from .tensors import Tensor
 
 LIMIT = 4.0
 """Where the polynomials end; beyond, they keep their value there, which is off by less than their error."""
@@ -43,8 +43,7 @@ def forward(e: Emitter, operation: Gelu, work: Work) -> None:
     x, y, room = work.inputs[0], work.output, e.scratch.bank_words // 3
     sources = [e.scratch.vector(room, bank) for bank in (0, 1)]
     z, p, u = (e.scratch.vector(room, bank) for bank in (2, 2, 3))
-    for number, run in enumerate(_runs(e, x, room)):
-        run = replace(run, word=sources[number % 2])
+    for run in runs(e, operation.name, x.elements, sources, words=room):
         e.load_tile(x, run, run.word)
         odd_polynomial(e, p, run.word, z, u, _gate(operation.approximate), LIMIT, run.rows)
         e.vector(p, p, run.rows, plus=0.5)
@@ -57,27 +56,17 @@ def backward(e: Emitter, operation: Gelu, work: Work) -> None:
     if target is None:
         return
     room = e.scratch.bank_words // 3
-    sources = [(e.scratch.vector(room, 0), e.scratch.vector(room, 1)) for _ in range(2)]
+    sources, gradients = ([e.scratch.vector(room, bank) for _ in range(2)] for bank in (0, 1))
     z, p, u = (e.scratch.vector(room, bank) for bank in (2, 2, 3))
     take = StoreGradient(e, target, room)
-    for number, run in enumerate(_runs(e, x, room)):
-        x_word, dy_word = sources[number % 2]
-        run = replace(run, word=dy_word)
-        e.load_tile(x, run, x_word)
-        e.load_tile(dy, run, dy_word)
-        odd_polynomial(e, p, x_word, z, u, _derivative(operation.approximate), LIMIT, run.rows)
+    for number, run in enumerate(runs(e, operation.name, x.elements, gradients, words=room)):
+        source = sources[number % 2]
+        e.load_tile(x, run, source)
+        e.load_tile(dy, run, run.word)
+        odd_polynomial(e, p, source, z, u, _derivative(operation.approximate), LIMIT, run.rows)
         e.vector(p, p, run.rows, plus=0.5)
-        e.vector(dy_word, dy_word, run.rows, b=p, times="b")
+        e.vector(run.word, run.word, run.rows, b=p, times="b")
         take(run)
-
-
-def _runs(e: Emitter, tensor: Tensor, room: int) -> list[Run]:
-    """The whole tensor in runs of at most ``room`` words: about four, so that engines overlap, but
-    not below 64 words."""
-    lanes = e.config.vector_lanes
-    size = min(room, max(-(-tensor.elements // (4 * lanes)), 64)) * lanes
-    return [Run(word=0, first=first, elements=(some := min(size, tensor.elements - first)), rows=-(-some // lanes))
-            for first in range(0, tensor.elements, size)]
 
 
 @cache

@@ -63,8 +63,7 @@ def forward(e: Emitter, operation: LayerNorm, work: Work) -> None:
             e.vector(word, word, panel.per_column, b=affine["bias"], plus="b")
         panel.store(e, y)
         for name, source in (("mean", mean), ("rstd", rstd)):
-            if name in work.saved:
-                e.store(work.saved[name], 4 * panel.row, source * lanes, 1, ((panel.rows, 4, lanes),))
+            e.store(work.saved[name], 4 * panel.row, source * lanes, 1, ((panel.rows, 4, lanes),))
 
 
 def backward(e: Emitter, operation: LayerNorm, work: Work) -> None:
@@ -131,7 +130,8 @@ def _project(e: Emitter, panel: Panel, x_word: int, t: int, zero: int, words: li
     e.vector(panel.word, panel.word, panel.per_row, b=rstd, times="b", broadcast=True)
 
 
-def _load_parameters(e: Emitter, operation: LayerNorm, work: Work, panel: Panel, names=("weight", "bias")) -> dict[str, int]:
+def _load_parameters(e: Emitter, operation: LayerNorm, work: Work, panel: Panel, names=("weight", "bias")
+                     ) -> dict[str, int]:
     """The words of those parameters of ``names`` that there are."""
     words = {name: e.scratch.vector(panel.blocks, 3) for name in names if name in operation.parameters}
     for name, word in words.items():

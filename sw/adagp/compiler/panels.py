@@ -107,13 +107,13 @@ class Piece:
         return panel.row * pitch + panel.column * size, min(lanes, panel.columns), loops
 
 
-def row_panels(e: Emitter, name: str, tensor: Tensor, width: int, words: int, most_rows: int | None = None) -> list[Panel]:
+def row_panels(e: Emitter, name: str, tensor: Tensor, width: int, words: int, most_rows: int) -> list[Panel]:
     """Cuts ``tensor``, as a matrix of ``width`` columns, into panels of whole rows, equal but for the
     last: at most ``words`` words and ``most_rows`` rows each, about four so that engines overlap,
     but not below 64 words. Their ``word`` is 0."""
     rows, lanes = tensor.elements // width, e.config.vector_lanes
     blocks = -(-width // lanes)
-    most = min(words // blocks, most_rows if most_rows is not None else rows)
+    most = min(words // blocks, most_rows)
     if most < 1:
         raise CompileError(f"{name}: one row of {width} features does not fit into AcceleratorConfig.vector_words / "
                            f"vector_banks, which is {e.scratch.bank_words}")

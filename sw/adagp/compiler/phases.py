@@ -4,12 +4,18 @@ The main work of a layer, the same as without a predictor, and the work of the p
 apart, so that they can run in different places and orders.
 """
 
-from . import concatenation, convolution_layer, elementwise, finish, loss, pooling, upsampling
+from . import (average_pooling, batch_norm, concatenation, convolution_layer, elementwise, finish, gelu, layer_norm,
+               loss, pooling, softmax, upsampling)
+from .average_pooling import AveragePool
+from .batch_norm import BatchNorm
 from .emitter import Emitter
+from .gelu import Gelu
+from .layer_norm import LayerNorm
 from .network import Add, Concatenate, Convolution, MaxPool, Upsample
 from .operation import Operation, Prediction
 from .placement import Placement
 from .predictor import PredictorProgram
+from .softmax import Softmax
 
 MODULES = {
     Convolution: convolution_layer,
@@ -17,6 +23,11 @@ MODULES = {
     Add: elementwise,
     Concatenate: concatenation,
     Upsample: upsampling,
+    AveragePool: average_pooling,
+    BatchNorm: batch_norm,
+    LayerNorm: layer_norm,
+    Softmax: softmax,
+    Gelu: gelu,
 }
 """What emits the instructions of each kind of operation: ``forward`` and ``backward``."""
 
