@@ -8,14 +8,15 @@ from .operation import Work
 from .program import CompileError
 
 
-def runs(e: Emitter, name: str, elements: int, places: list[int], unit: int = 1) -> list[Run]:
-    """Cuts ``elements`` into runs of whole ``unit``s of elements, each at most a bank long, placed at
-    the words ``places`` in turn. CompileError with ``name`` if a unit is longer than a bank.
+def runs(e: Emitter, name: str, elements: int, places: list[int], unit: int = 1,
+         words: int | None = None) -> list[Run]:
+    """Cuts ``elements`` into runs of whole ``unit``s of elements, each at most ``words`` long, by default
+    a bank, placed at the words ``places`` in turn. CompileError with ``name`` if a unit is longer.
 
     About eight, so that loading, computing and storing overlap, but of no fewer than 32 words.
     """
     lanes = e.config.vector_lanes
-    room = min(e.scratch.bank_words * lanes, MOST)
+    room = min((words or e.scratch.bank_words) * lanes, MOST)
     if unit > room:
         raise CompileError(f"{name}: {unit} channels must fit into AcceleratorConfig.vector_words / vector_banks "
                            f"words, which hold {room} elements")

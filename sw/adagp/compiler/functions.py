@@ -3,6 +3,7 @@
 All work on ``words`` consecutive words. ``y`` receives the result, ``t`` is overwritten.
 """
 
+from collections.abc import Sequence
 from math import log, log2
 
 from adagp.spec.isa import Function
@@ -71,6 +72,19 @@ def logarithm(e: Emitter, y: int, x: int, t: int, u: int, v: int, words: int) ->
         e.vector(y, y, words, b=u, times="b", plus=coefficient)
     e.vector(y, y, words, b=t, times="b", plus=log(centre))
     e.vector(y, x, words, b=y, times=log(2), plus="b")
+
+
+def odd_polynomial(e: Emitter, y: int, x: int, z: int, u: int, coefficients: Sequence[float], limit: float,
+                   words: int) -> None:
+    """y = Σ coefficients[k]·z^(2k+1) with z = x clamped to ±limit; two or more coefficients. ``z`` and
+    ``u`` are overwritten; y may be x."""
+    e.vector(z, x, words, function=Function.MINIMUM, plus=limit)
+    e.vector(z, z, words, function=Function.MAXIMUM, plus=-limit)
+    e.vector(u, z, words, b=z, times="b")
+    e.vector(y, u, words, times=coefficients[-1], plus=coefficients[-2])
+    for coefficient in coefficients[-3::-1]:
+        e.vector(y, y, words, b=u, times="b", plus=coefficient)
+    e.vector(y, y, words, b=z, times="b")
 
 
 def fold(e: Emitter, target: int, source: int, groups: int, size: int, temporary: int, *,

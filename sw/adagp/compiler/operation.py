@@ -1,7 +1,7 @@
 """What every operation of a network has in common, and what it gets to work with.
 
-A network is a graph of operations. Each kind is a frozen dataclass in :mod:`.network` and has a
-module with two functions, ``forward(e, operation, work)`` and ``backward(e, operation, work)``,
+A network is a graph of operations. Each kind is a frozen dataclass, in :mod:`.network` or
+beside its instructions, and has a module with two functions, ``forward(e, operation, work)`` and ``backward(e, operation, work)``,
 which emit instructions; :data:`.phases.MODULES` joins them. Whoever writes one thinks of this
 operation alone: which tensors are shared, gated or accumulated is in :class:`Work`.
 """

@@ -9,12 +9,18 @@ from typing import Protocol
 
 import torch
 
-from . import concatenation, convolution, convolution_layer, elementwise, finish, loss, pooling, upsampling
+from . import (average_pooling, batch_norm, concatenation, convolution, convolution_layer, elementwise, finish, gelu,
+               layer_norm, loss, pooling, softmax, upsampling)
+from .average_pooling import AveragePool
+from .batch_norm import BatchNorm
 from .emitter import Emitter
+from .gelu import Gelu
+from .layer_norm import LayerNorm
 from .network import Add, Concatenate, Convolution, MaxPool, Upsample
 from .operation import Operation, Prediction, Work
 from .placement import Placement
 from .quality import Quality
+from .softmax import Softmax
 from .tensors import Tensor
 
 MODULES = {
@@ -23,6 +29,11 @@ MODULES = {
     Add: elementwise,
     Concatenate: concatenation,
     Upsample: upsampling,
+    AveragePool: average_pooling,
+    BatchNorm: batch_norm,
+    LayerNorm: layer_norm,
+    Softmax: softmax,
+    Gelu: gelu,
 }
 """What emits the instructions of each kind of operation: ``forward`` and ``backward``."""
 

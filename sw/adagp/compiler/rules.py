@@ -7,9 +7,14 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from .average_pooling import AveragePool
+from .batch_norm import BatchNorm
+from .gelu import Gelu
+from .layer_norm import LayerNorm
 from .network import Add, Concatenate, Convolution, MaxPool, Upsample
 from .operation import Activation
-from .values import Call, Value
+from .softmax import Softmax
+from .values import Call, Value, channels_last
 
 
 def _convolution(call: Call) -> Value:
@@ -41,6 +46,69 @@ def _max_pool(call: Call) -> Value:
     kernel = _pair(given["kernel_size"])
     return call.add(MaxPool(name=call.name, inputs=call.inputs, image=call.image(), kernel=kernel,
                             stride=_pair(given["stride"] or kernel), padding=_pair(given["padding"])))
+
+
+def _average_pool(call: Call) -> Value:
+    given = call.settings(kernel_size=None, stride=None, padding=0, ceil_mode=False, count_include_pad=True,
+                          divisor_override=None)
+    if given["ceil_mode"] or given["divisor_override"]:
+        call.refuse("AvgPool2d needs ceil_mode False and no divisor_override")
+    kernel = _pair(given["kernel_size"])
+    return call.add(AveragePool(name=call.name, inputs=call.inputs, image=call.image(), kernel=kernel,
+                                stride=_pair(given["stride"] or kernel), padding=_pair(given["padding"]),
+                                count_include_pad=given["count_include_pad"]))
+
+
+def _adaptive_average_pool(call: Call) -> Value:
+    return call.add(AveragePool.adaptive(call.name, call.inputs, call.image(), call.shape[2:]))
+
+
+def _mean(call: Call) -> Value:
+    """Over the pixels of an image, or over tokens."""
+    dimensions, rank = call.settings(dim=())["dim"], len(call.values[0].shape) + 1
+    dimensions = {dimension % rank for dimension in ((dimensions,) if isinstance(dimensions, int) else dimensions)}
+    if rank == 4 and dimensions == {2, 3}:
+        image = call.image()
+    elif rank == 3 and dimensions == {1}:
+        image = call.rows()
+    else:
+        return call.refuse(f"means are over height and width of images, or over tokens, not over dimensions "
+                           f"{sorted(dimensions)} of {rank}")
+    operation = AveragePool(name=call.name, inputs=call.inputs, image=image, kernel=image[:2], stride=image[:2])
+    return call.add(operation, channels_last(image[2]).reshape(call.shape))
+
+
+def _batch_norm(call: Call) -> Value:
+    module = call.module
+    if not module.track_running_stats or module.momentum is None:
+        call.refuse(f"{type(module).__name__} needs track_running_stats and a momentum that is a number")
+    if (rank := len(call.values[0].shape)) == 2:
+        call.refuse("BatchNorm1d needs (features), not (channels, length)")
+    image = call.image() if rank == 3 else call.rows()
+    return call.add(BatchNorm(name=call.name, inputs=call.inputs, image=image, eps=module.eps, momentum=module.momentum,
+                              affine=module.affine), channels_last(*image).permute(0, 3, 1, 2).reshape(call.shape))
+
+
+def _layer_norm(call: Call) -> Value:
+    module, image = call.module, call.rows()
+    if module.normalized_shape != image[2:]:
+        call.refuse(f"LayerNorm.normalized_shape must be that of the features, {image[2:]}, "
+                    f"not {module.normalized_shape}")
+    return call.add_rows(LayerNorm(name=call.name, inputs=call.inputs, image=image, eps=module.eps,
+                                   weight=module.weight is not None, bias=module.bias is not None))
+
+
+def _softmax(call: Call) -> Value:
+    dimension, rank = call.settings(dim=None)["dim"], len(call.values[0].shape) + 1
+    if dimension is None or dimension % rank != rank - 1:
+        call.refuse(f"Softmax.dim must be the last one, {rank - 1}, not {dimension}")
+    return call.add_rows(Softmax(name=call.name, inputs=call.inputs, image=call.rows()))
+
+
+def _gelu(call: Call) -> Value:
+    value = call.values[0]
+    return call.add(Gelu(name=call.name, inputs=call.inputs, image=value.produced,
+                         approximate=call.settings(approximate="none")["approximate"]), value.index)
 
 
 def _relu(call: Call) -> Value:
@@ -130,6 +198,13 @@ RULES: dict[object, Callable[[Call], Value]] = {
     nn.Conv2d: _convolution,
     nn.Linear: _linear,
     **dict.fromkeys((nn.MaxPool2d, functional.max_pool2d, torch.max_pool2d), _max_pool),
+    **dict.fromkeys((nn.AvgPool2d, functional.avg_pool2d), _average_pool),
+    **dict.fromkeys((nn.AdaptiveAvgPool2d, functional.adaptive_avg_pool2d), _adaptive_average_pool),
+    **dict.fromkeys((torch.mean, "mean"), _mean),
+    **dict.fromkeys((nn.BatchNorm1d, nn.BatchNorm2d), _batch_norm),
+    nn.LayerNorm: _layer_norm,
+    **dict.fromkeys((nn.Softmax, functional.softmax, torch.softmax, "softmax"), _softmax),
+    **dict.fromkeys((nn.GELU, functional.gelu), _gelu),
     **dict.fromkeys((nn.ReLU, functional.relu, torch.relu, "relu"), _relu),
     **dict.fromkeys((nn.LeakyReLU, functional.leaky_relu), _leaky_relu),
     **dict.fromkeys((nn.ReLU6, functional.relu6), _relu6),
