@@ -49,7 +49,8 @@ class StoreActivations:
     def __call__(self, tile: Tile, bias_word: int | None) -> None:
         add_bias(self.e, tile, bias_word, self.relu and self.pool is None)
         if self.pool:
-            self.pool.add(tile)
+            with self.e.builder.purpose(work="predict"):
+                self.pool.add(tile)
             add_bias(self.e, tile, None, self.relu)
         self.e.store_tile(self.matrix, tile)
 
@@ -179,6 +180,10 @@ class MomentumUpdate:
         self._turn = 0
 
     def __call__(self, tile: Tile, bias_word: int | None) -> None:
+        with self.e.builder.purpose(work="update"):
+            self._update(tile, bias_word)
+
+    def _update(self, tile: Tile, bias_word: int | None) -> None:
         e, g, rows = self.e, tile.word, tile.rows
         add_bias(e, tile, bias_word)
         w, m = self._slots[self._turn]

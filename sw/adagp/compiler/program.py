@@ -6,6 +6,8 @@ execution equal to the sequential one.
 """
 
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from math import gcd
 
@@ -16,6 +18,15 @@ from adagp.spec.isa import (INSTRUCTION_BYTES, TOKEN_LIMIT, Addend, Array, End, 
 
 class CompileError(Exception):
     """The network cannot be mapped to the machine; the text names the layer, the rule and the value."""
+
+
+@dataclass(frozen=True)
+class Purpose:
+    """What an instruction is there for: the layer, and what is done for it ("forward", "input
+    gradient", "weight gradient", "predict", "train predictor", "update", "loss")."""
+
+    layer: str = ""
+    work: str = ""
 
 
 @dataclass(frozen=True)
@@ -69,17 +80,31 @@ class _Access:
 
 
 class ProgramBuilder:
-    """Collects the instructions of one program for ``config``."""
+    """Collects the instructions of one program for ``config``.
+
+    ``purposes`` has one entry per instruction, ``End`` left out; it changes nothing in the program.
+    """
 
     def __init__(self, config: AcceleratorConfig):
         self.config = config
         self._instructions: list[Instruction] = []
+        self.purposes: list[Purpose] = []
+        self._purpose = Purpose()
         self._signals: dict[int, set[Engine]] = defaultdict(set)
         self._accesses: dict[object, list[_Access]] = defaultdict(list)
         self._known = {engine: dict.fromkeys(Engine, -1) for engine in Engine}
         self._completed: dict[int, dict[Engine, int]] = {}
         self._edges: dict[tuple[Engine, Engine], list[tuple[int, int]]] = defaultdict(list)
         self._unsynced: list[tuple[Footprint, bool]] = []
+
+    @contextmanager
+    def purpose(self, **fields: str) -> Iterator[None]:
+        """What is emitted inside is there for this; what is not given of :class:`Purpose` is as outside."""
+        outside, self._purpose = self._purpose, replace(self._purpose, **fields)
+        try:
+            yield
+        finally:
+            self._purpose = outside
 
     def emit(self, instruction: Instruction) -> None:
         """Appends ``instruction``; its ``wait``, ``signal`` and ``sync`` are decided here."""
@@ -97,6 +122,7 @@ class ProgramBuilder:
         if isinstance(instruction, Vector):
             instruction = replace(instruction, sync=self._needs_sync(accesses))
         self._instructions.append(replace(instruction, wait=frozenset(waits)))
+        self.purposes.append(self._purpose)
         for space, footprint, write in accesses:
             self._record(space, _Access(footprint, write, engine, index))
 

@@ -18,7 +18,7 @@ from .finish import SGD, Adam
 from .images import Images
 from .network import Convolution, Layer, MaxPool, capture
 from .predictor import Predictor, PredictorConfig, PredictorProgram
-from .program import CompileError
+from .program import CompileError, Purpose
 from .tensors import ALIGNMENT, Base, Layout, Tensor
 
 
@@ -27,14 +27,16 @@ class Training:
     """A model, compiled for a configuration, a batch size and an input shape.
 
     ``programs`` holds the encoded program of each phase; a design without a predictor has none for
-    Phase GP. ``tensors`` are all tensors in external memory by name: ``{layer}.weight``,
-    ``{layer}.weight.momentum``, ``{layer}.output``, ``loss``, ``predictor.…``, and so on.
+    Phase GP. ``purposes`` say of each instruction but the ``End`` what it is there for. ``tensors``
+    are all tensors in external memory by name: ``{layer}.weight``, ``{layer}.weight.momentum``,
+    ``{layer}.output``, ``loss``, ``predictor.…``, and so on.
     """
 
     config: AcceleratorConfig
     batch: int
     layers: tuple[Layer, ...]
     programs: dict[Phase, bytes]
+    purposes: dict[Phase, tuple[Purpose, ...]]
     tensors: dict[str, Tensor]
     state_bytes: int
     predictor: PredictorConfig | None
@@ -188,19 +190,21 @@ class _Compiler:
 
     def training(self) -> Training:
         backward = self._program(self._backpropagation)
-        programs = {Phase.WARMUP: backward, Phase.BP: backward}
+        compiled = {Phase.WARMUP: backward, Phase.BP: backward}
         if self.predictor:
-            programs[Phase.GP] = self._program(lambda e: self._forward(e, predict=True))
-        programs[Phase.EVALUATE] = self._program(lambda e: self._forward(e, predict=False))
+            compiled[Phase.GP] = self._program(lambda e: self._forward(e, predict=True))
+        compiled[Phase.EVALUATE] = self._program(lambda e: self._forward(e, predict=False))
         tensors = self.layout.tensors | {"input": self.input, "labels": self.labels}
         state = -(-self.layout.size // INSTRUCTION_BYTES) * INSTRUCTION_BYTES
-        return Training(config=self.config, batch=self.batch, layers=tuple(self.layers), programs=programs,
-                        tensors=tensors, state_bytes=state, predictor=self.predictor_config)
+        return Training(config=self.config, batch=self.batch, layers=tuple(self.layers), tensors=tensors,
+                        programs={phase: program for phase, (program, _) in compiled.items()},
+                        purposes={phase: purposes for phase, (_, purposes) in compiled.items()},
+                        state_bytes=state, predictor=self.predictor_config)
 
-    def _program(self, emit) -> bytes:
+    def _program(self, emit) -> tuple[bytes, tuple[Purpose, ...]]:
         e = Emitter(self.config)
         emit(e)
-        return e.builder.finish()
+        return e.builder.finish(), tuple(e.builder.purposes)
 
     @staticmethod
     def _matrix_shape(layer: Convolution) -> tuple[int, int]:
@@ -241,18 +245,22 @@ class _Compiler:
             x, y = self._input_of(index), self.outputs[layer.name]
             e.scratch.begin(layer.name)
             if isinstance(layer, MaxPool):
-                pooling.forward(e, layer, x, y)
+                with e.builder.purpose(layer=layer.name, work="forward"):
+                    pooling.forward(e, layer, x, y)
                 continue
             height, width, channels = layer.output
             mean = finish.PooledMean(e, self.pooled[layer.name], self.batch, height, width, e.scratch.bank_words
                                      ) if self.predictor and (predict or pool) else None
             store = finish.StoreActivations(e, y.view(self.batch * height * width, channels), layer.relu, mean)
-            convolution.forward(e, layer, Images(tensor=x), self._tensor(f"{layer.name}.weight", *layer.weight_shape),
-                                self._bias(layer), column_tiles(channels, self.config.columns), store)
+            with e.builder.purpose(layer=layer.name, work="forward"):
+                convolution.forward(e, layer, Images(tensor=x),
+                                    self._tensor(f"{layer.name}.weight", *layer.weight_shape), self._bias(layer),
+                                    column_tiles(channels, self.config.columns), store)
             if predict:
                 rows = min(channels, (e.scratch.bank_words - 8) // 2)
-                self.predictor.predict(e, layer, self.pooled[layer.name],
-                                       lambda: self._update(e, layer, "weight", rows, slots=2), rows)
+                with e.builder.purpose(layer=layer.name, work="predict"):
+                    self.predictor.predict(e, layer, self.pooled[layer.name],
+                                           lambda: self._update(e, layer, "weight", rows, slots=2), rows)
 
     def _update(self, e: Emitter, layer: Convolution, parameter: str, rows: int, **options) -> finish.MomentumUpdate:
         tensor = self.layout.tensors[f"{layer.name}.{parameter}"]
@@ -264,8 +272,9 @@ class _Compiler:
         self._forward(e, predict=False, pool=True)
         classes = self.layers[-1].channels
         e.scratch.begin("cross entropy")
-        loss.cross_entropy(e, self.outputs[self.layers[-1].name].view(self.batch, classes), self.labels, self.loss,
-                           self.gradients[self.layers[-1].name].view(self.batch, classes))
+        with e.builder.purpose(layer="cross entropy", work="loss"):
+            loss.cross_entropy(e, self.outputs[self.layers[-1].name].view(self.batch, classes), self.labels, self.loss,
+                               self.gradients[self.layers[-1].name].view(self.batch, classes))
         for index, layer in reversed(list(enumerate(self.layers))):
             x, dy = self._input_of(index), self.gradients[layer.name]
             before = self.layers[index - 1] if index else None
@@ -273,9 +282,11 @@ class _Compiler:
             if isinstance(layer, MaxPool):
                 if before:
                     e.scratch.begin(layer.name)
-                    pooling.backward(e, layer, x, self.outputs[layer.name], dy, dx, self._is_relu(index))
+                    with e.builder.purpose(layer=layer.name, work="input gradient"):
+                        pooling.backward(e, layer, x, self.outputs[layer.name], dy, dx, self._is_relu(index))
             else:
-                self._convolution_backward(e, layer, x, dy, dx, index)
+                with e.builder.purpose(layer=layer.name):
+                    self._convolution_backward(e, layer, x, dy, dx, index)
 
     def _is_relu(self, index: int) -> bool:
         """Whether the input of layer ``index`` is the output of a ReLU."""
@@ -286,19 +297,24 @@ class _Compiler:
         options = {}
         if self.predictor:
             prediction, error = self.predictor.matrices(layer)
-            self.predictor.predict(e, layer, self.pooled[layer.name],
-                                   lambda: finish.StorePrediction(e, prediction))
+            with e.builder.purpose(work="predict"):
+                self.predictor.predict(e, layer, self.pooled[layer.name],
+                                       lambda: finish.StorePrediction(e, prediction))
             options = {"prediction": prediction, "error": error}
         if dx:
             matrix = (x.elements // x.shape[3], x.shape[3])
             e.scratch.begin(layer.name)
             gate = x.view(*matrix) if self._is_relu(index) else None
             store = finish.StoreGradient(e, dx.view(*matrix), gate, min(e.scratch.bank_words, matrix[0]))
-            convolution.input_gradient(e, layer, dy, self._tensor(f"{layer.name}.weight", *layer.weight_shape), store)
+            with e.builder.purpose(work="input gradient"):
+                convolution.input_gradient(e, layer, dy, self._tensor(f"{layer.name}.weight", *layer.weight_shape),
+                                           store)
         e.scratch.begin(layer.name)
         rows = min(layer.channels, (e.scratch.bank_words - 8) // 4)
         update = self._update(e, layer, "weight", rows, slots=2, **options)
         bias = self._update(e, layer, "bias", rows, slots=1) if layer.bias else None
-        convolution.weight_gradient(e, layer, Images(tensor=x), dy, update, bias, most_rows=rows)
+        with e.builder.purpose(work="weight gradient"):
+            convolution.weight_gradient(e, layer, Images(tensor=x), dy, update, bias, most_rows=rows)
         if self.predictor:
-            self.predictor.train(e, layer, self.pooled[layer.name])
+            with e.builder.purpose(work="train predictor"):
+                self.predictor.train(e, layer, self.pooled[layer.name])
