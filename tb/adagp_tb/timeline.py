@@ -13,7 +13,7 @@ _RUNNING = "adagp.phases.running"
 
 @dataclass(frozen=True, kw_only=True)
 class EngineTimeline:
-    """The instructions of one engine in program order, in cycles from the beginning of the run.
+    """The instructions of one engine in program order, in cycles from the beginning of the batch.
 
     Instruction i is handed to the engine in cycle ``starts[i]``, when it has taken its tokens; all
     its effects are complete before cycle ``ends[i]``. Engines overlap the end of an instruction with
@@ -43,14 +43,15 @@ class EngineTimeline:
 
 @dataclass(frozen=True, kw_only=True)
 class Timeline:
-    """One run: its cycles (as counted by CYCLES) and what the engines that the machine has did."""
+    """One batch: its cycles (as counted by CYCLES) and what the engines that the machine has did."""
 
     cycles: int
     engines: dict[Engine, EngineTimeline]
 
 
 def record(machine: RtlMachine) -> Timeline:
-    """Runs ``machine`` as its ``run`` does, and tells what happened. Does not change what happens."""
+    """Runs ``machine`` as ``machine.run()`` does, in the same cycles and with the same faults, and
+    tells what happened in the batch; ValueError if there was more than one."""
     simulation = machine.simulation
     engines = [engine for engine in Engine if _signal(engine, "done") in simulation.signals]
     simulation.watch(_RUNNING, *(_signal(engine, name) for engine in engines for name in _names(engine)))
@@ -59,7 +60,10 @@ def record(machine: RtlMachine) -> Timeline:
         changes = {signal: simulation.changes(signal).astype(np.int64) for signal in simulation.watched}
     finally:
         simulation.watch()
-    begin, end = _high(changes[_RUNNING])[0]
+    batches = _high(changes[_RUNNING])
+    if len(batches) != 1:
+        raise ValueError(f"BATCHES must be 1 to record a batch, not {len(batches)}")
+    begin, end = batches[0]
     for change in changes.values():
         change[:, 0] -= begin
     return Timeline(cycles=int(end - begin), engines={
