@@ -15,8 +15,10 @@ from adagp.spec.isa import Engine, Pass
 from adagp.spec.machine import Machine
 from adagp.spec.registers import field
 from adagp.spec.schedule import Phase, Schedule
+from adagp_tb import timeline
 from adagp_tb.rtl_machine import RtlMachine
 
+from .timeline import RecordedBatch
 from .workload import Workload
 
 
@@ -56,6 +58,7 @@ class DesignResult:
     pass_cycles: dict[Pass, int] = dataclasses.field(default_factory=dict)
     pass_macs: dict[Pass, int] = dataclasses.field(default_factory=dict)
     busy: dict[Engine, int] = dataclasses.field(default_factory=dict)
+    recorded: list[RecordedBatch] = dataclasses.field(default_factory=list)
     bytes_read: int = 0
     bytes_written: int = 0
     bytes_fetched: int = 0
@@ -83,12 +86,13 @@ def compile_workload(workload: Workload, config: AcceleratorConfig) -> Training:
 
 
 def simulate(workload: Workload, config: AcceleratorConfig, timing: MemoryTiming = MemoryTiming(),
-             progress: Callable[[BatchResult], None] = lambda result: None) -> DesignResult:
+             progress: Callable[[BatchResult], None] = lambda result: None, *, record: int = 0) -> DesignResult:
     """Runs ``workload`` on the RTL of ``config`` and on the golden machine.
 
     After every batch all of external memory is compared (weights, momenta, predictor with its
     optimiser's state, activations, gradients); the first difference raises :class:`BitMismatch`.
     The host writes the image and registers, rings, and reads back; it computes nothing in between.
+    The first ``record`` batches of Phase BP and of Phase GP are recorded.
     """
     training = compile_workload(workload, config)
     samples = workload.epoch + workload.test_batches
@@ -99,9 +103,16 @@ def simulate(workload: Workload, config: AcceleratorConfig, timing: MemoryTiming
     result = DesignResult(config=config)
     result.accuracy_before = run.accuracy()
     rtl.write("CONTROL", field("CONTROL", "clear_counters").mask)  # evaluation is not part of the run
+    wanted = {phase: record for phase in (Phase.BP, Phase.GP) if phase in training.programs}
     for number in range(workload.batches):
-        result.batches.append(run.batch(number))
-        progress(result.batches[-1])
+        batch, recording = run.batch(number, record=any(wanted.values()))
+        if wanted.get(batch.phase):
+            wanted[batch.phase] -= 1
+            result.recorded.append(RecordedBatch(
+                number=number, phase=batch.phase, timeline=recording,
+                program=training.programs[batch.phase], purposes=training.purposes[batch.phase]))
+        result.batches.append(batch)
+        progress(batch)
     _read_counters(rtl, result)
     result.accuracy_after = run.accuracy()
     rtl.close()
@@ -113,7 +124,7 @@ class _Run:
 
     def __init__(self, workload: Workload, training: Training, rtl: RtlMachine, golden: GoldenMachine, samples: int):
         self.workload, self.training, self.samples = workload, training, samples
-        self.rtl, self.machines = rtl, (rtl, golden)
+        self.rtl, self.golden, self.machines = rtl, golden, (rtl, golden)
         count = workload.epoch * workload.batch, workload.test_batches * workload.batch
         data = torch.cat([workload.data[:count[0]], workload.test_data[:count[1]]])
         self.labels = torch.cat([workload.labels[:count[0]], workload.test_labels[:count[1]]])
@@ -127,14 +138,14 @@ class _Run:
             training.configure(machine, samples, schedule)
             machine.write("BATCHES", 1)
 
-    def batch(self, number: int) -> BatchResult:
-        """Training batch ``number`` of the run."""
+    def batch(self, number: int, record: bool) -> tuple[BatchResult, timeline.Timeline | None]:
+        """Training batch ``number`` of the run, and what the engines did if it is to be recorded."""
         sample = number % self.workload.epoch
         before = self.rtl.counter("CYCLES")
-        self._run(sample)
+        recording = self._run(sample, timeline.record if record else RtlMachine.run)
         phase = Phase((self.rtl.read("STATUS") & field("STATUS", "phase").mask) >> field("STATUS", "phase").lsb)
         return BatchResult(phase=phase, cycles=self.rtl.counter("CYCLES") - before, bit_exact=True,
-                           loss=self._loss(sample))
+                           loss=self._loss(sample)), recording
 
     def accuracy(self) -> float:
         """Share of the test samples that the machine classifies correctly."""
@@ -148,11 +159,14 @@ class _Run:
             machine.write("MODE", 0)
         return right / (self.workload.test_batches * self.workload.batch)
 
-    def _run(self, sample: int) -> None:
+    def _run(self, sample: int, run: Callable[[RtlMachine], timeline.Timeline | None] = RtlMachine.run
+             ) -> timeline.Timeline | None:
         for machine in self.machines:
             self.training.seek(machine, self.samples, sample)
-            machine.run()
+        recording = run(self.rtl)
+        self.golden.run()
         self._compare()
+        return recording
 
     def _compare(self) -> None:
         rtl, golden = (machine.memory for machine in self.machines)

@@ -6,6 +6,7 @@ from pathlib import Path
 from adagp.spec.isa import Pass
 from adagp.spec.schedule import Phase
 
+from . import timeline, timeline_picture
 from .files import replace_file
 from .simulation import DesignResult
 
@@ -143,9 +144,15 @@ def _draw_totals(axes, results) -> None:
 
 
 def write(results: dict[str, DesignResult], folder: Path) -> str:
-    """Leaves ``report.json``, ``table.txt`` and ``training.png`` in ``folder``; returns the table."""
+    """Leaves ``report.json``, ``table.txt`` and ``training.png`` in ``folder``, and of recorded batches
+    ``timeline.png`` and a trace per design and phase; returns the table."""
     text = table(results)
     replace_file(folder / "report.json", lambda path: path.write_text(json.dumps(as_json(results), indent=1) + "\n"))
     replace_file(folder / "table.txt", lambda path: path.write_text(text + "\n"))
     picture(results, folder / "training.png")
+    recorded = {name: (result.config, result.recorded) for name, result in results.items() if result.recorded}
+    for name, (config, batches) in recorded.items():
+        timeline.write(name, config, batches, folder)
+    if recorded:
+        timeline_picture.picture(recorded, folder / "timeline.png")
     return text

@@ -12,9 +12,12 @@
 #include <cstring>
 #include <deque>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "Vtop.h"
 #include "verilated.h"
+#include "verilated_syms.h"
 #ifdef TRACE
 #include "verilated_vcd_c.h"
 #endif
@@ -31,6 +34,7 @@ constexpr uint32_t kBytes = sizeof(Vtop::m_axi_rdata);  // of a beat
 constexpr int kSize = __builtin_ctz(kBytes);
 constexpr int kOkay = 0, kSlaveError = 2, kDecodeError = 3;
 constexpr uint64_t kNever = ~0ull;
+constexpr char kRoot[] = "TOP.";  // what Verilator puts before the name of the top module
 
 struct Address {
     uint32_t address = 0;
@@ -59,6 +63,22 @@ struct ReadBurst : Address {
 struct WriteBurst : Address {
     std::deque<Data> beats;
     uint64_t ready = 0;
+};
+
+// A signal of at most 64 bits that is looked at once per cycle: the cycles in which it changed.
+struct Watch {
+    struct Change {
+        uint64_t cycle, value;
+    };
+    const void* data;
+    size_t bytes;
+    std::vector<Change> changes;
+
+    void look(uint64_t cycle) {
+        uint64_t value = 0;
+        memcpy(&value, data, bytes);  // of a little-endian host, as Verilator's own signals of 32 and 64 bits
+        if (changes.empty() || changes.back().value != value) changes.push_back({cycle, value});
+    }
 };
 
 class Machine {
@@ -167,6 +187,29 @@ class Machine {
         return reads_.size() + addresses_.size() + responses_.size() + !data_.empty() + top_.m_axi_rvalid + top_.m_axi_bvalid;
     }
 
+    // Paths of the signals that can be watched, a line each.
+    std::string signals() {
+        std::string lines;
+        for (const auto& scope : *context_.scopeNameMap())
+            if (const VerilatedVarNameMap* variables = scope.second->varsp())
+                for (const auto& variable : *variables)
+                    lines += scope.first + sizeof kRoot - 1 + ("." + std::string(variable.first) + "\n");
+        return lines;
+    }
+
+    // Whether there is such a signal; it is then looked at in every cycle to come.
+    bool watch(const char* scope, const char* name) {
+        const VerilatedScope* where = context_.scopeFind((kRoot + std::string(scope)).c_str());
+        const VerilatedVar* variable = where ? where->varFind(name) : nullptr;
+        if (!variable || variable->entSize() > sizeof(uint64_t)) return false;
+        watches_.push_back({variable->datap(), variable->entSize(), {}});
+        return true;
+    }
+
+    void unwatch() { watches_.clear(); }
+
+    const std::vector<Watch::Change>& changes(uint32_t index) const { return watches_[index].changes; }
+
     uint64_t cycle_ = 0, bytes_read_ = 0, bytes_written_ = 0;
     uint64_t read_error_ = kNever, write_error_ = kNever;
     char violation_[256] = {};
@@ -183,6 +226,7 @@ class Machine {
     void edge() {
         settle();
         dump(2 * cycle_);
+        for (Watch& watch : watches_) watch.look(cycle_);
         if (top_.aresetn) {
             check();
             sample();
@@ -373,6 +417,7 @@ class Machine {
 #ifdef TRACE
     std::unique_ptr<VerilatedVcdC> trace_;
 #endif
+    std::vector<Watch> watches_;
     std::deque<ReadBurst> reads_;
     std::deque<Address> addresses_;
     std::deque<Data> data_;
@@ -403,3 +448,16 @@ EXPORT uint64_t machine_bytes_read(const Machine* m) { return m->bytes_read_; }
 EXPORT uint64_t machine_bytes_written(const Machine* m) { return m->bytes_written_; }
 EXPORT uint32_t machine_outstanding(const Machine* m) { return m->outstanding(); }
 EXPORT const char* machine_violation(const Machine* m) { return m->violation_; }
+EXPORT bool machine_watch(Machine* m, const char* scope, const char* name) { return m->watch(scope, name); }
+EXPORT void machine_unwatch(Machine* m) { m->unwatch(); }
+// Both copy to `target` if there is one, and return the elements that it must hold.
+EXPORT uint64_t machine_signals(Machine* m, char* target) {
+    const std::string lines = m->signals();
+    if (target) memcpy(target, lines.data(), lines.size());
+    return lines.size();
+}
+EXPORT uint64_t machine_changes(const Machine* m, uint32_t index, void* target) {
+    const auto& changes = m->changes(index);
+    if (target) memcpy(target, changes.data(), changes.size() * sizeof changes[0]);
+    return changes.size();
+}

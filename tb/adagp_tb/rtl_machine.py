@@ -15,6 +15,7 @@ from adagp.spec.registers import field, offset
 from . import verilator
 from .simulation import DRIVER, Simulation
 
+CONTROL = Path(__file__).with_name("activity.vlt")
 _MAX_CYCLES = 100_000_000
 _POLLS = 100_000
 
@@ -97,7 +98,7 @@ class RtlMachine:
 
 def library(config: AcceleratorConfig, *, trace: bool = False) -> Path:
     """The compiled simulation of ``config``; from the cache unless hardware or spec have changed."""
-    return verilator.build(_verilog(config), DRIVER, trace=trace)
+    return verilator.build(_verilog(config), DRIVER, control=CONTROL, trace=trace)
 
 
 def _verilog(config: AcceleratorConfig) -> str:

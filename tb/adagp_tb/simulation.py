@@ -51,6 +51,7 @@ class Simulation:
         options = _Options(memory_bytes, seed, stall_probability, latency, interval, outstanding, interleave)
         self._machine = self._library.machine_create(
             self._buffer.ctypes.data, ctypes.byref(options), None if trace is None else str(trace).encode())
+        self.watched: tuple[str, ...] = ()
         self._check()
 
     def __del__(self):
@@ -96,6 +97,38 @@ class Simulation:
                                      _NEVER if write_error is None else write_error)
 
     @property
+    def signals(self) -> frozenset[str]:
+        """What :meth:`watch` can watch: paths of signals from the top module on, joined by dots."""
+        text = ctypes.create_string_buffer(self._library.machine_signals(self._machine, None))
+        self._library.machine_signals(self._machine, text)
+        return frozenset(text.raw.decode().splitlines())
+
+    def watch(self, *signals: str) -> None:
+        """Keeps the changes of ``signals`` from the next cycle on, and forgets what was watched before.
+
+        ValueError for a signal that the library does not show: its control file must mark it
+        (``public_flat_rd``), and it has at most 64 bits.
+        """
+        self._library.machine_unwatch(self._machine)
+        self.watched = ()
+        for signal in signals:
+            scope, _, name = signal.rpartition(".")
+            if not self._library.machine_watch(self._machine, scope.encode(), name.encode()):
+                raise ValueError(f"signals must be among {', '.join(sorted(self.signals)) or '(none)'}, not {signal!r}")
+        self.watched = signals
+
+    def changes(self, signal: str) -> np.ndarray:
+        """(changes, 2), uint64, of a watched signal: the cycle and the value from that cycle on.
+
+        The first row is that of the first cycle after :meth:`watch`.
+        """
+        index = self.watched.index(signal)
+        count = self._library.machine_changes(self._machine, index, None)
+        changes = np.empty((count, 2), np.uint64)
+        self._library.machine_changes(self._machine, index, changes.ctypes.data)
+        return changes
+
+    @property
     def cycles(self) -> int:
         """Cycles since the beginning, resets included."""
         return self._library.machine_cycles(self._machine)
@@ -137,7 +170,9 @@ def _load(library: Path) -> ctypes.CDLL:
             ("read", ctypes.c_int, [u32, ctypes.POINTER(u32), u32]),
             ("run", ctypes.c_bool, [u64]), ("inject", None, [u64, u64]),
             ("cycles", u64, []), ("bytes_read", u64, []), ("bytes_written", u64, []),
-            ("outstanding", u32, []), ("violation", ctypes.c_char_p, [])):
+            ("outstanding", u32, []), ("violation", ctypes.c_char_p, []), ("unwatch", None, []),
+            ("watch", ctypes.c_bool, [ctypes.c_char_p, ctypes.c_char_p]), ("signals", u64, [ctypes.c_char_p]),
+            ("changes", u64, [u32, ctypes.c_void_p])):
         function = getattr(loaded, f"machine_{name}")
         function.restype = result
         function.argtypes = arguments if name == "create" else [machine, *arguments]

@@ -43,9 +43,11 @@ def require(command: str, package: str) -> str:
     return path
 
 
-def build(verilog: str, driver: Path, *, trace: bool = False, optimise: str = "-O1", jobs: int = 2) -> Path:
+def build(verilog: str, driver: Path, *, control: Path | None = None, trace: bool = False, optimise: str = "-O1",
+          jobs: int = 2) -> Path:
     """The shared library of ``driver`` and of the one top module in ``verilog``.
 
+    ``control`` is a Verilator control file, which marks the signals that the driver may read.
     The driver includes ``Vtop.h`` (the verilated top; the macro ``TRACE`` is defined if ``trace``)
     and exports its functions with default visibility. ``optimise`` is the compiler's option for
     the code that runs every cycle. The result lies in ``build/rtl/<hash of all inputs>``, from the
@@ -53,15 +55,17 @@ def build(verilog: str, driver: Path, *, trace: bool = False, optimise: str = "-
     """
     compiler = require("g++", "g++")
     options = [*_VERILATE, *(_TRACE if trace else [])]
-    key = _digest(verilog, driver.read_text(), *options, *_COMPILE, optimise, _versions())
+    controls = {"control.vlt": control.read_text()} if control else {}
+    key = _digest(verilog, driver.read_text(), *controls.values(), *options, *_COMPILE, optimise, _versions())
     library = BUILD / key / "machine.so"
     with lock(key):
         if library.exists():
             return library
         with tempfile.TemporaryDirectory(dir=BUILD, prefix=f"{key}.") as name:
             folder = Path(name)
-            (folder / "top.v").write_text(verilog)
-            _run([ROOT / "bin" / "verilator_bin", *options, "--Mdir", "model", "top.v"], folder)
+            for file, text in (controls | {"top.v": verilog}).items():
+                (folder / file).write_text(text)
+            _run([ROOT / "bin" / "verilator_bin", *options, "--Mdir", "model", *controls, "top.v"], folder)
             flags = [*_COMPILE, "-Imodel", f"-I{ROOT}/include", f"-I{ROOT}/include/vltstd",
                      *(["-DTRACE"] if trace else [])]
             (folder / "driver.cpp").write_text(driver.read_text())

@@ -13,7 +13,7 @@ def simulate(*arguments, folder):
                           capture_output=True, text=True, check=False)
 
 
-def test_run_leaves_report_table_and_picture(tmp_path):
+def test_run_leaves_report_table_pictures_and_timelines(tmp_path):
     rng = np.random.default_rng(0)
     np.savez(tmp_path / "data.npz", data=rng.random((12, 2, 6, 6), np.float32), labels=rng.integers(0, 3, 12),
              test_data=rng.random((4, 2, 6, 6), np.float32), test_labels=rng.integers(0, 3, 4))
@@ -35,6 +35,22 @@ def test_run_leaves_report_table_and_picture(tmp_path):
     assert report["speedup"]["baseline"] == 1.0
     assert (tmp_path / "out/training.png").stat().st_size > 10_000
     assert (tmp_path / "out/table.txt").read_text() in result.stdout
+    assert (tmp_path / "out/timeline.png").stat().st_size > 10_000
+    recorded = {"baseline-bp": 0, "low-gp": 1, "low-bp": 2}
+    assert {path.name for path in (tmp_path / "out").glob("*.json")} == {
+        "report.json", *(f"timeline-{name}.json" for name in recorded)}
+    for name, number in recorded.items():
+        events = json.loads((tmp_path / f"out/timeline-{name}.json").read_text())["traceEvents"]
+        batches = [event for event in events if event["ph"] == "X" and event["cat"] == "batch"]
+        assert [event["name"] for event in batches] == [f"batch {number}"]
+        assert batches[0]["dur"] == report["designs"][name.split("-")[0]]["batches"][number]["cycles"]
+        tracks = {thread: sorted((event["ts"], event["ts"] + event["dur"]) for event in events
+                                 if event["ph"] == "X" and event["tid"] == thread)
+                  for thread in {event["tid"] for event in events if event["ph"] == "X"}}
+        assert len(tracks) == 5  # the batch, and four engines
+        assert all(first[1] <= second[0] for track in tracks.values() for first, second in zip(track, track[1:]))
+        layers = {event["args"].get("layer") for event in events if event["ph"] == "X"}
+        assert layers == {None, "0", "3"} | ({"cross entropy"} if name.endswith("bp") else set())
 
 
 @pytest.mark.parametrize("arguments, message", [
@@ -42,6 +58,7 @@ def test_run_leaves_report_table_and_picture(tmp_path):
     (["--rows", "1"], "AcceleratorConfig.rows must be an integer from 2 to 128, not 1"),
     (["--batch", "2000"], "Workload.data must hold at least one batch of 2000 samples, not 1437"),
     (["--batches", "0"], "Workload.batches must be at least 1, not 0"),
+    (["--timeline", "-1"], "--timeline must be at least 0, not -1"),
     (["--gp", "0", "--bp", "0"], "Schedule.gp and Schedule.bp must not both be 0"),
     (["--predictor-size", "3"], "PredictorConfig.size must be an even integer of at least 2, not 3"),
     (["--model", "nowhere:network"], "--model must be PACKAGE:FUNCTION"),

@@ -1,5 +1,6 @@
 """The driver against a small bus master that copies memory and breaks rules on demand."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -160,3 +161,28 @@ def test_trace_is_written(tmp_path):
     simulation.close()
     text = (tmp_path / "copy.vcd").read_text()
     assert "m_axi_araddr" in text and f"#{2 * 100}\n" in text
+
+
+def test_watched_signal_changes_as_in_the_trace(tmp_path):
+    control = tmp_path / "copier.vlt"
+    control.write_text('`verilator_config\npublic_flat_rd -module "copier" -var "sent"\n')
+    simulation = Simulation(verilator.build(COPIER, DRIVER, control=control, trace=True), 1 << 16,
+                            trace=tmp_path / "copy.vcd")
+    assert simulation.signals == {"copier.sent"}
+    simulation.watch("copier.sent")
+    begin = simulation.cycles
+    copy(simulation, beats=5)
+    changes = simulation.changes("copier.sent").tolist()
+    simulation.close()
+    text = (tmp_path / "copy.vcd").read_text()
+    code = re.search(r"\$var wire +8 (\S+) sent ", text)[1]
+    traced = [[int(time) // 2, int(value, 2)] for time, values in re.findall(r"^#(\d+)\n([^#]*)", text, re.MULTILINE)
+              for value in re.findall(rf"^b([01]+) {re.escape(code)}$", values, re.MULTILINE)]
+    assert len(changes) > 10 and changes[0][0] == begin
+    # the trace has what the clock changes in its rising half, which the next cycle is the first to see
+    assert changes[1:] == [[cycle + 1, value] for cycle, value in traced if cycle >= begin]
+
+
+def test_unknown_signal_is_refused():
+    with pytest.raises(ValueError, match="signals must be among \\(none\\), not 'copier.sent'"):
+        copier().watch("copier.sent")

@@ -2,7 +2,9 @@
 
 By default a small convolutional network learns scikit-learn's handwritten digits on the baseline
 and on the LOW design: warm-up, then Phases GP and BP in turn. The designs run side by side. A
-table is printed; report.json, table.txt and training.png are left in the output folder.
+table is printed; report.json, table.txt and training.png are left in the output folder. The first
+batches of Phase BP and Phase GP are recorded: timeline-<design>-<phase>.json opens in
+https://ui.perfetto.dev, timeline.png compares what the engines of the designs did.
 """
 
 import argparse
@@ -41,20 +43,25 @@ def configure(parser: argparse.ArgumentParser) -> None:
     memory.add_argument("--interval", type=int, default=1, metavar="N", help="cycles per beat (default: %(default)s)")
     memory.add_argument("--stalls", type=float, default=0.0, metavar="P",
                         help="probability of a stall, per channel and cycle (default: %(default)s)")
+    parser.add_argument("--timeline", type=int, default=1, metavar="N", help="batches of each phase that the timeline "
+                        "shows; 0: no timeline (default: %(default)s)")
     parser.add_argument("-o", "--output", type=Path, default=Path("build/sim"), metavar="FOLDER",
                         help="default: %(default)s")
 
 
 def run(arguments: argparse.Namespace) -> None:
     config = chosen_sizes(arguments)
+    if arguments.timeline < 0:
+        raise UserError(f"--timeline must be at least 0, not {arguments.timeline}")
     from adagp_flows import simulation, simulation_report  # imports torch: only after the options are known
 
     timing = simulation.MemoryTiming(latency=arguments.latency, interval=arguments.interval,
                                      stall_probability=arguments.stalls, seed=arguments.seed)
     workload = _workload(arguments)
-    results = _simulate(workload, config, [Design[name.upper()] for name in dict.fromkeys(arguments.designs)], timing)
+    results = _simulate(workload, config, [Design[name.upper()] for name in dict.fromkeys(arguments.designs)], timing,
+                        arguments.timeline)
     print(simulation_report.write(results, arguments.output))
-    print(f"\nreport, table and picture: {arguments.output}")
+    print(f"\nreport, table, pictures and timelines: {arguments.output}")
 
 
 def _workload(arguments: argparse.Namespace):
@@ -101,7 +108,7 @@ def _user_data(path: Path):
         raise UserError(f"--data {path}: {error}") from error
 
 
-def _simulate(workload, config: AcceleratorConfig, designs: list[Design], timing):
+def _simulate(workload, config: AcceleratorConfig, designs: list[Design], timing, record: int):
     """Results by design, each in a process of its own, with one progress bar each."""
     from adagp.compiler import CompileError
     from adagp_flows.simulation import compile_workload
@@ -113,13 +120,13 @@ def _simulate(workload, config: AcceleratorConfig, designs: list[Design], timing
     except CompileError as error:
         raise UserError(error) from error
     with ProcessPoolExecutor(len(configs), mp_context=get_context("spawn")) as pool:
-        waiting = {pool.submit(_simulate_one, workload, one, timing, name, position): name
+        waiting = {pool.submit(_simulate_one, workload, one, timing, record, name, position): name
                    for position, (name, one) in enumerate(configs.items())}
         done = {waiting[future]: future.result() for future in as_completed(waiting)}
     return {name: done[name] for name in configs}
 
 
-def _simulate_one(workload, config, timing, name: str, position: int):
+def _simulate_one(workload, config, timing, record: int, name: str, position: int):
     import torch
     from tqdm import tqdm
     from adagp_flows.simulation import simulate
@@ -129,4 +136,4 @@ def _simulate_one(workload, config, timing, name: str, position: int):
         def progress(result) -> None:
             bar.set_postfix(phase=result.phase.name.lower(), loss=f"{result.loss:.3f}", cycles=result.cycles)
             bar.update()
-        return simulate(workload, config, timing, progress)
+        return simulate(workload, config, timing, progress, record=record)

@@ -23,12 +23,18 @@ def forward(e: Emitter, operation: Convolution, work: Work) -> None:
 
 def backward(e: Emitter, operation: Convolution, work: Work) -> None:
     """The gradient of the input, then those of weight and bias, with which they are updated."""
-    x, (target,), channels = work.inputs[0], work.targets, operation.channels
+    x, (target,) = work.inputs[0], work.targets
     if target:
         words = min(e.scratch.bank_words, x.elements // x.shape[-1])
         convolution.input_gradient(e, operation, work.gradient, work.parameters["weight"],
                                    finish.StoreGradient(e, target, words))
         e.scratch.begin(operation.name)
+    with e.builder.purpose(work="weight gradient"):
+        _weight_gradient(e, operation, work)
+
+
+def _weight_gradient(e: Emitter, operation: Convolution, work: Work) -> None:
+    x, channels = work.inputs[0], operation.channels
     rows, agreement, options = min(channels, (e.scratch.bank_words - 8) // 6), None, {}
     if work.prediction:
         if work.prediction.quality:

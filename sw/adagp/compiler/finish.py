@@ -39,13 +39,15 @@ class StoreActivations:
 
     def __call__(self, tile: Tile, bias_word: int | None) -> None:
         relu = self.activation == Activation()
-        add_rest = self.pool.begin(tile, bias_word) if self.pool else None
+        with self.e.builder.purpose(work="predict"):
+            add_rest = self.pool.begin(tile, bias_word) if self.pool else None
         add_bias(self.e, tile, bias_word, relu)
         if not relu:
             activate(self.e, self.activation, tile.word, tile.rows, self._temporary)
         self.e.store_tile(self.matrix, tile)
         if add_rest:
-            add_rest()
+            with self.e.builder.purpose(work="predict"):
+                add_rest()
 
 
 class StoreGradient:
@@ -194,6 +196,10 @@ class MomentumUpdate:
         self._turn = 0
 
     def __call__(self, tile: Tile, bias_word: int | None = None) -> None:
+        with self.e.builder.purpose(work="update"):
+            self._update(tile, bias_word)
+
+    def _update(self, tile: Tile, bias_word: int | None) -> None:
         e, g, rows = self.e, tile.word, tile.rows
         add_bias(e, tile, bias_word)
         w, m = self._slots[self._turn]

@@ -13,7 +13,7 @@ from adagp.spec.config import AcceleratorConfig
 from adagp.spec.isa import Engine, Instruction
 
 from .emitter import Emitter
-from .program import Access, AccessTable, ProgramBuilder, footprints
+from .program import Access, AccessTable, ProgramBuilder, Purpose, Purposeful, footprints
 from .scratch import Scratch
 from .timing import duration
 
@@ -23,7 +23,7 @@ MAIN, SIDE = 0, 1
 @dataclass(frozen=True)
 class _Recorded:
     instruction: Instruction
-    label: str
+    purpose: Purpose
     dependencies: tuple[int, ...]
     """Earlier recorded instructions whose completion this one waits for or whose issue it follows."""
 
@@ -43,11 +43,11 @@ class Recorder:
     def thread(self, number: int) -> "Thread":
         return Thread(self, number)
 
-    def record(self, number: int, instruction: Instruction, label: str) -> None:
+    def record(self, number: int, instruction: Instruction, purpose: Purpose) -> None:
         index, queue = len(self._recorded), (number, instruction.engine)
         accesses = list(footprints(instruction, self.config))
         dependencies = self._accesses.dependencies(queue, accesses, same=instruction.engine is Engine.VECTOR)
-        self._recorded.append(_Recorded(instruction, label, tuple(sorted(set(dependencies.values())))))
+        self._recorded.append(_Recorded(instruction, purpose, tuple(sorted(set(dependencies.values())))))
         self._threads[number].append(index)
         for space, footprint, write in accesses:
             self._accesses.record(space, Access(footprint, write, queue, index))
@@ -66,7 +66,7 @@ class Recorder:
             if number == MAIN:
                 engine = recorded.instruction.engine
                 lag = max(0, clock.started[index] - following[engine].popleft())
-            builder.label = recorded.label
+            builder.present = recorded.purpose
             builder.emit(recorded.instruction)
         return builder
 
@@ -90,15 +90,15 @@ class Recorder:
         return starts
 
 
-class Thread:
+class Thread(Purposeful):
     """The end of a :class:`Recorder` that takes the instructions of one thread."""
 
     def __init__(self, recorder: Recorder, number: int):
+        super().__init__()
         self._recorder, self._number = recorder, number
-        self.label = ""
 
     def emit(self, instruction: Instruction) -> None:
-        self._recorder.record(self._number, instruction, self.label)
+        self._recorder.record(self._number, instruction, self.present)
 
 
 def emitters(recorder: Recorder) -> tuple[Emitter, Emitter]:

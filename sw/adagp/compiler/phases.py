@@ -93,15 +93,17 @@ class Phases:
         self._forward_with(main, side, self._predict)
         self._loss(main)
         if self.predictor:
-            self.predictor.begin(side, self.placement.logits_gradient)
+            with side.builder.purpose(layer="predictor", work="train predictor"):
+                self.predictor.begin(side, self.placement.logits_gradient)
         for operation in filter(self.placement.needs_backward, reversed(self.operations)):
             predicted = self._is_predicted(operation)
             if predicted and self.quality and not self.predictor.timely:
                 self._predict(side, operation)
             self._backward(main, operation)
             if predicted:
-                self.predictor.learn(side, operation, self.placement.backward_work(operation),
-                                     self.placement.logits_gradient)
+                with side.builder.purpose(layer=operation.name, work="train predictor"):
+                    self.predictor.learn(side, operation, self.placement.backward_work(operation),
+                                         self.placement.logits_gradient)
         if self.quality:
             self.quality.report(main)
 
@@ -119,13 +121,15 @@ class Phases:
         if pool and self._is_predicted(operation):
             options["prediction"] = Prediction(pooled=self.predictor.pooled(operation))
         e.scratch.begin(operation.name)
-        MODULES[type(operation)].forward(e, operation, self.placement.forward_work(
-            operation, training=training, **options))
+        with e.builder.purpose(layer=operation.name, work="forward"):
+            MODULES[type(operation)].forward(e, operation, self.placement.forward_work(
+                operation, training=training, **options))
 
     def _loss(self, e: Emitter) -> None:
         place = self.placement
         e.scratch.begin("cross entropy")
-        loss.cross_entropy(e, place.logits, place.labels, place.loss, place.logits_gradient)
+        with e.builder.purpose(layer="cross entropy", work="loss"):
+            loss.cross_entropy(e, place.logits, place.labels, place.loss, place.logits_gradient)
 
     def _backward(self, e: Emitter, operation: Operation) -> None:
         options = {}
@@ -133,7 +137,8 @@ class Phases:
             prediction, error = self.predictor.matrices(operation)
             options["prediction"] = Prediction(prediction=prediction, error=error, quality=self.quality)
         e.scratch.begin(operation.name)
-        MODULES[type(operation)].backward(e, operation, self.placement.backward_work(operation, **options))
+        with e.builder.purpose(layer=operation.name, work="input gradient"):
+            MODULES[type(operation)].backward(e, operation, self.placement.backward_work(operation, **options))
 
     # Work of the predictor for a layer
 
@@ -143,13 +148,15 @@ class Phases:
     def _predict(self, e: Emitter, layer: Convolution) -> None:
         """Leaves the prediction for comparison with the true gradient."""
         prediction, _ = self.predictor.matrices(layer)
-        self.predictor.predict(e, layer, self.placement.backward_work(layer), self.placement.logits_gradient,
-                               lambda: finish.StorePrediction(e, prediction))
+        with e.builder.purpose(layer=layer.name, work="predict"):
+            self.predictor.predict(e, layer, self.placement.backward_work(layer), self.placement.logits_gradient,
+                                   lambda: finish.StorePrediction(e, prediction))
 
     def _update(self, e: Emitter, layer: Convolution) -> None:
         """Updates the weights with the predicted gradient."""
         rows = min(layer.channels, (e.scratch.bank_words - 8) // 2)
         work = self.placement.backward_work(layer)
         matrix = layer.channels, work.parameters["weight"].elements // layer.channels
-        self.predictor.predict(e, layer, work, self.placement.logits_gradient,
-                               lambda: finish.parameter_update(e, work, "weight", matrix, rows, slots=2), rows)
+        with e.builder.purpose(layer=layer.name, work="predict"):
+            self.predictor.predict(e, layer, work, self.placement.logits_gradient,
+                                   lambda: finish.parameter_update(e, work, "weight", matrix, rows, slots=2), rows)

@@ -6,7 +6,8 @@ execution equal to the sequential one.
 """
 
 from collections import defaultdict
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from math import gcd
 
@@ -98,11 +99,41 @@ class AccessTable:
         self._accesses[space].append(access)
 
 
-class ProgramBuilder:
-    """Collects the instructions of one program for ``config``."""
+@dataclass(frozen=True)
+class Purpose:
+    """What an instruction is there for: the layer, and what is done for it ("forward", "input
+    gradient", "weight gradient", "predict", "train predictor", "update", "loss")."""
+
+    layer: str = ""
+    work: str = ""
+
+
+class Purposeful:
+    """Takes instructions that are there for something. Programs do not depend on it."""
+
+    def __init__(self):
+        self.present = Purpose()
+
+    @contextmanager
+    def purpose(self, **fields: str) -> Iterator[None]:
+        """What is emitted inside is there for this; what is not given of :class:`Purpose` is as outside."""
+        outside, self.present = self.present, replace(self.present, **fields)
+        try:
+            yield
+        finally:
+            self.present = outside
+
+
+class ProgramBuilder(Purposeful):
+    """Collects the instructions of one program for ``config``.
+
+    ``purposes`` has one entry per instruction, ``End`` left out.
+    """
 
     def __init__(self, config: AcceleratorConfig):
+        super().__init__()
         self.config = config
+        self.purposes: list[Purpose] = []
         self._instructions: list[Instruction] = []
         self._signals: dict[int, set[Engine]] = defaultdict(set)
         self._accesses = AccessTable()
@@ -127,6 +158,7 @@ class ProgramBuilder:
         if isinstance(instruction, Vector):
             instruction = replace(instruction, sync=self._needs_sync(accesses))
         self._instructions.append(replace(instruction, wait=frozenset(waits)))
+        self.purposes.append(self.present)
         for space, footprint, write in accesses:
             self._accesses.record(space, Access(footprint, write, engine, index))
 

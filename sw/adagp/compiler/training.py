@@ -22,6 +22,7 @@ from .optimizer import SGD, Adam
 from .phases import GradientPredictor, Phases
 from .placement import Placement
 from .predictor import Predictor, PredictorConfig, PredictorProgram
+from .program import ProgramBuilder, Purpose
 from .quality import Quality
 from .residence import Residence
 from .tensors import ALIGNMENT, Base, Tensor
@@ -32,7 +33,7 @@ class Training:
     """A model, compiled for a configuration, a batch size and an input shape.
 
     ``programs`` holds the encoded program of each phase; a design without a predictor has none for
-    Phase GP. ``tensors`` are all tensors in external memory by name: ``{layer}.weight``,
+    Phase GP. ``purposes`` say of each instruction but the ``End`` what it is there for. ``tensors`` are all tensors in external memory by name: ``{layer}.weight``,
     ``{layer}.weight.momentum``, ``{layer}.output``, ``loss``, ``predictor.…``, and so on (see
     :class:`.Placement`).
     """
@@ -41,6 +42,7 @@ class Training:
     batch: int
     network: Network
     programs: dict[Phase, bytes]
+    purposes: dict[Phase, tuple[Purpose, ...]]
     tensors: dict[str, Tensor]
     state_bytes: int
     predictor: PredictorConfig | FeedbackConfig | None
@@ -216,7 +218,9 @@ def compile_training(model: nn.Module, config: AcceleratorConfig, *, batch: int,
     if config.design.has_predictor_memory:
         programs[Phase.ENTER] = _program(config, residence.enter)
         programs[Phase.LEAVE] = _program(config, residence.leave)
-    return Training(config=config, batch=batch, network=network, programs=programs,
+    return Training(config=config, batch=batch, network=network,
+                    programs={phase: builder.finish() for phase, builder in programs.items()},
+                    purposes={phase: tuple(builder.purposes) for phase, builder in programs.items()},
                     tensors=placement.layout.tensors | {"input": placement.input, "labels": placement.labels},
                     state_bytes=-(-placement.layout.size // INSTRUCTION_BYTES) * INSTRUCTION_BYTES,
                     predictor=predictor if gradient_predictor else None,
@@ -231,16 +235,16 @@ def _predictor(config: PredictorConfig | FeedbackConfig, optimizer: Adam, placem
     return PredictorProgram(config, optimizer, placement.layout, residence.layout, layers)
 
 
-def _program(config: AcceleratorConfig, emit, beside: bool = False) -> bytes:
+def _program(config: AcceleratorConfig, emit, beside: bool = False) -> ProgramBuilder:
     """``emit`` takes the emitter of the model's work and that of the predictor's; with ``beside`` the
     latter runs on its own array, as a second thread."""
     if beside:
         recorder = Recorder(config)
         emit(*emitters(recorder))
-        return recorder.merge().finish()
+        return recorder.merge()
     e = Emitter(config)
     emit(e, e)
-    return e.builder.finish()
+    return e.builder
 
 
 def _pixels(data: torch.Tensor) -> torch.Tensor:
