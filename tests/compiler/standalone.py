@@ -29,10 +29,10 @@ class Standalone:
                  activation: Activation | None = None, accumulate: bool = False, want_input_gradient: bool = True):
         layout = Layout()
 
-        def place(name: str) -> list[Tensor]:
-            return [layout.place(f"{name}{number or ''}", (images, *shape), Format.OPERAND)
+        def place(name: str, form: Format = Format.OPERAND) -> list[Tensor]:
+            return [layout.place(f"{name}{number or ''}", (images, *shape), form)
                     for number, shape in enumerate(operation.input_shapes)]
-        inputs = place("x")
+        inputs = place("x", operation.input_format)
         y = layout.place("y", (images, *operation.output), Format.OPERAND)
         addends = place("addend") if accumulate else [None] * len(inputs)
         targets = [Target(tensor=dx, activation=activation, activations=x if activation else None, addend=addend)

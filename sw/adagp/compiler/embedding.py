@@ -14,7 +14,6 @@ from .finish import StoreActivations, parameter_update
 from .images import Images
 from .network import Convolution
 from .operation import INPUT, Operation, Work
-from .program import CompileError
 from .tensors import Tensor
 
 
@@ -31,6 +30,10 @@ class Embedding(Operation):
     entries: int
     features: int
     padding: int | None = None
+
+    @property
+    def input_format(self) -> Format:
+        return Format.FLOAT32
 
     @property
     def input_shapes(self) -> tuple[tuple[int, int, int], ...]:
@@ -72,8 +75,6 @@ def backward(e: Emitter, operation: Embedding, work: Work) -> None:
 
 def _encode(e: Emitter, operation: Embedding, numbers: Tensor, one_hot: Tensor) -> None:
     """Row t of ``one_hot`` becomes 1 at the entry that ``numbers``[t] names, else 0."""
-    if numbers.format is not Format.FLOAT32:
-        raise CompileError(f"{operation.name}: needs entry numbers as FLOAT32, not {numbers.format.name}")
     lanes, bank, tokens = e.config.vector_lanes, e.scratch.bank_words, one_hot.shape[0]
     blocks = min(-(-operation.entries // lanes), bank // 2)
     most = min(bank // (blocks + 1), max(-(-tokens // 4), -(-64 // blocks)))
