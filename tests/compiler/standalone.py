@@ -6,7 +6,7 @@ import torch
 from adagp.compiler.emitter import Emitter
 from adagp.compiler.operation import Activation, Operation, Target, Work
 from adagp.compiler.optimizer import SGD
-from adagp.compiler.tensors import Layout
+from adagp.compiler.tensors import Layout, Tensor
 from adagp.golden import GoldenMachine
 from adagp.spec.config import AcceleratorConfig
 from adagp.spec.isa import Format
@@ -21,25 +21,30 @@ OPTIMIZER = SGD(lr=0.1, momentum=0.5)
 
 class Standalone:
     """``operation`` for a number of images. Tensors are called "x", "y", "dy", "dx", "addend",
-    "{parameter}", "{parameter}.momentum", and as buffers and saved ones are; ``module`` has its
-    ``forward`` and ``backward``. The input came out of ``activation``; with ``accumulate`` "addend"
-    is another share of its gradient."""
+    "{parameter}", "{parameter}.momentum", and as buffers and saved ones are; further inputs "x1" and
+    so on. ``module`` has its ``forward`` and ``backward``. The inputs came out of ``activation``;
+    with ``accumulate`` "addend" is another share of their gradient."""
 
     def __init__(self, config: AcceleratorConfig, module, operation: Operation, images: int, *, training: bool = True,
                  activation: Activation | None = None, accumulate: bool = False, want_input_gradient: bool = True):
-        layout, (source,) = Layout(), operation.input_shapes
-        x = layout.place("x", (images, *source), Format.OPERAND)
+        layout = Layout()
+
+        def place(name: str, form: Format = Format.OPERAND) -> list[Tensor]:
+            return [layout.place(f"{name}{number or ''}", (images, *shape), form)
+                    for number, shape in enumerate(operation.input_shapes)]
+        inputs = place("x", operation.input_format)
         y = layout.place("y", (images, *operation.output), Format.OPERAND)
-        target = Target(tensor=layout.place("dx", x.shape, Format.OPERAND), activation=activation,
-                        activations=x if activation else None,
-                        addend=layout.place("addend", x.shape, Format.OPERAND) if accumulate else None)
+        addends = place("addend") if accumulate else [None] * len(inputs)
+        targets = [Target(tensor=dx, activation=activation, activations=x if activation else None, addend=addend)
+                   for x, dx, addend in zip(inputs, place("dx"), addends)]
         parameters = {name: layout.place(name, shape, Format.FLOAT32) for name, shape in operation.parameters.items()}
         forward = dict(
-            inputs=(x,), output=y, training=training, parameters=parameters,
+            inputs=tuple(inputs), output=y, training=training, parameters=parameters,
             buffers={name: layout.place(name, shape, Format.FLOAT32) for name, shape in operation.buffers.items()},
             saved={name: layout.place(name, *placed) for name, placed in operation.saved(images).items()})
         backward = dict(
-            gradient=layout.place("dy", y.shape, Format.OPERAND), targets=(target if want_input_gradient else None,),
+            gradient=layout.place("dy", y.shape, Format.OPERAND),
+            targets=tuple(targets if want_input_gradient else [None] * len(inputs)),
             momenta={name: layout.place(f"{name}.momentum", tensor.shape, Format.FLOAT32)
                      for name, tensor in parameters.items()}, optimizer=OPTIMIZER)
         e = Emitter(config)

@@ -68,6 +68,11 @@ class Operation(Protocol):
         return (self.image,) * len(self.inputs)
 
     @property
+    def input_format(self) -> Format:
+        """Format of the sample, if it reads that: FLOAT32 for numbers that an operand cannot hold."""
+        return Format.OPERAND
+
+    @property
     def parameters(self) -> Mapping[str, tuple[int, ...]]:
         """Shapes of what is trained, float32, by the names that PyTorch gives it in the module."""
         return {}

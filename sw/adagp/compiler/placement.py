@@ -26,7 +26,9 @@ class Placement:
                 self.layout.place(f"{operation.name}.{name}.momentum", shape, Format.FLOAT32)
             for name, shape in operation.buffers.items():
                 self.layout.place(f"{operation.name}.{name}", shape, Format.FLOAT32)
-        self.input = Tensor(name=INPUT, shape=(batch, *network.sample), format=Format.OPERAND, base=Base.DATA, offset=0)
+        precise = any(reader.input_format is Format.FLOAT32 for reader in network.readers(INPUT))
+        self.input = Tensor(name=INPUT, shape=(batch, *network.sample), base=Base.DATA, offset=0,
+                            format=Format.FLOAT32 if precise else Format.OPERAND)
         self.labels = Tensor(name="labels", shape=(batch,), format=Format.FLOAT32, base=Base.LABELS, offset=0)
 
     def place_activations(self) -> None:
