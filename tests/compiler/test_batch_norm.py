@@ -89,6 +89,14 @@ def test_what_fits_is_loaded_once():
     assert alone.bytes_read() == 3 * tensor + (4 + 3 + 4) * parameter
 
 
+def test_parameters_are_trained_without_an_input_gradient():
+    x, dy = samples((2, 5, 4, 8), 1), samples((2, 5, 4, 8), 2)
+    got = Standalone(SMALL, batch_norm, BatchNorm(name="norm", image=(5, 4, 8)), 2, want_input_gradient=False).run(
+        x=x, dy=dy, weight=torch.ones(8), dx=torch.full_like(x, 7.0))
+    assert_close(got["bias.momentum"], dy.sum((0, 1, 2)), 1e-4)
+    assert (got["dx"] == 7).all()
+
+
 def test_statistics_of_one_value_are_refused():
     with pytest.raises(CompileError, match="norm: batch statistics need more than one value of each channel"):
         Standalone(SMALL, batch_norm, BatchNorm(name="norm", image=(1, 1, 4)), 1)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from adagp.compiler.emitter import Emitter
-from adagp.compiler.functions import exponential, fold, logarithm, reciprocal, rsqrt
+from adagp.compiler.functions import exponential, fold, logarithm, odd_polynomial, reciprocal, rsqrt
 from adagp.golden import GoldenMachine
 from adagp.spec.config import AcceleratorConfig
 from adagp.spec.isa import Function
@@ -65,6 +65,15 @@ def test_logarithm():
     y = computed(lambda e: logarithm(e, Y, X, T, U, V, WORDS), x)
     want = np.log(x.astype(np.float64))
     assert (np.abs(y - want) < 2 ** -22 + 2 ** -22 * np.abs(want)).all()
+
+
+@pytest.mark.parametrize("coefficients", [(1.0, -0.25), (0.5, -0.0625, 0.003, -0.0001)])
+def test_odd_polynomial(coefficients):
+    x = np.random.default_rng(5).uniform(-6, 6, WORDS * CONFIG.vector_lanes).astype(np.float32)
+    y = computed(lambda e: odd_polynomial(e, Y, X, T, U, coefficients, 4.0, WORDS), x)
+    z = x.astype(np.float64).clip(-4, 4)
+    want = sum(c * z ** (2 * k + 1) for k, c in enumerate(coefficients))
+    assert np.abs(y - want).max() < 1e-5
 
 
 @pytest.mark.parametrize("groups", (1, 2, 3, 5, 8))

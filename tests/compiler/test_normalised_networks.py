@@ -85,7 +85,8 @@ def classifier(*modules: nn.Module, features: int) -> nn.Module:
 MODELS = {
     "ResNet": (ResNet, (3, 8, 8)),
     "batch norm past max pooling": (lambda: classifier(
-        nn.Conv2d(2, 7, 3, bias=False), nn.BatchNorm2d(7), nn.MaxPool2d(2), nn.LeakyReLU(0.1), features=7 * 9), (2, 8, 8)),
+        nn.Conv2d(2, 7, 3, bias=False), nn.BatchNorm2d(7), nn.MaxPool2d(2), nn.LeakyReLU(0.1),
+        features=7 * 9), (2, 8, 8)),
     "activation before batch norm": (lambda: classifier(
         nn.Conv2d(2, 7, 3), nn.ReLU6(), nn.BatchNorm2d(7, affine=False), features=7 * 36), (2, 8, 8)),
     "batch norm of features": (lambda: nn.Sequential(

@@ -41,8 +41,8 @@ class Gelu(Operation):
 
 def forward(e: Emitter, operation: Gelu, work: Work) -> None:
     x, y, room = work.inputs[0], work.output, e.scratch.bank_words // 3
-    sources = [e.scratch.vector(room, bank) for bank in (0, 1)]
-    z, p, u = (e.scratch.vector(room, bank) for bank in (2, 2, 3))
+    sources = [e.scratch.vector(room, 1) for _ in range(2)]
+    p, z, u = (e.scratch.vector(room, bank) for bank in (0, 2, 3))
     for run in runs(e, operation.name, x.elements, sources, words=room):
         e.load_tile(x, run, run.word)
         odd_polynomial(e, p, run.word, z, u, _gate(operation.approximate), LIMIT, run.rows)
@@ -57,7 +57,7 @@ def backward(e: Emitter, operation: Gelu, work: Work) -> None:
         return
     room = e.scratch.bank_words // 3
     sources, gradients = ([e.scratch.vector(room, bank) for _ in range(2)] for bank in (0, 1))
-    z, p, u = (e.scratch.vector(room, bank) for bank in (2, 2, 3))
+    p, z, u = (e.scratch.vector(room, bank) for bank in (0, 2, 3))
     take = StoreGradient(e, target, room)
     for number, run in enumerate(runs(e, operation.name, x.elements, gradients, words=room)):
         source = sources[number % 2]

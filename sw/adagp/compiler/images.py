@@ -83,7 +83,7 @@ def load_window(e: Emitter, images: Images, window: Window, memory: Memory, dest
 
 
 class Slots:
-    """A few equal buffers in an operand memory that keep what was loaded last."""
+    """A few equal buffers in the scratchpads that keep what was loaded last."""
 
     def __init__(self, addresses: list[int]):
         self._addresses = addresses

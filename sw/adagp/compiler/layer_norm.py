@@ -36,17 +36,16 @@ class LayerNorm(Operation):
 def forward(e: Emitter, operation: LayerNorm, work: Work) -> None:
     x, y, lanes = work.inputs[0], work.output, e.config.vector_lanes
     features = x.shape[-1]
-    blocks, bank = -(-features // lanes), e.scratch.bank_words
-    room = bank // 2
-    panels = row_panels(e, operation.name, x, features, room, (bank - 2 * blocks - 1) // 4)
+    blocks, room = -(-features // lanes), e.scratch.bank_words
+    panels = row_panels(e, operation.name, x, features, room, (room - 2 * blocks - 1) // 4)
     rows = panels[0].rows
-    sources = [e.scratch.vector(room, number) for number in (0, 1, 0, 1)]
+    sources = [e.scratch.vector(room, bank) for bank in (0, 1)]
     t, zero = e.scratch.vector(room, 2), e.scratch.vector(1, 3)
     e.fill(Memory.VECTOR, zero * lanes, lanes)
     affine = _load_parameters(e, operation, work, panels[0])
     mean, variance, rstd, u = (e.scratch.vector(rows, 3) for _ in range(4))
     for number, panel in enumerate(panels):
-        panel = panel.at(sources[number % 4])
+        panel = panel.at(sources[number % 2])
         word, words = panel.word, panel.words
         panel.load(e, x)
         reduce_rows(e, mean, panel, t, zero)

@@ -25,10 +25,10 @@ class Softmax(Operation):
 def forward(e: Emitter, operation: Softmax, work: Work) -> None:
     x, y, lanes = work.inputs[0], work.output, e.config.vector_lanes
     room = e.scratch.bank_words // 2
-    panels = row_panels(e, operation.name, x, x.shape[-1], room, (room - 2) // 3)
-    sources, results = [e.scratch.vector(room, bank) for bank in (0, 1)], [e.scratch.vector(room, 3) for _ in range(2)]
-    t, zero, lowest = e.scratch.vector(room, 2), e.scratch.vector(1, 2), e.scratch.vector(1, 2)
-    most, total, scale = (e.scratch.vector(panels[0].rows, 2) for _ in range(3))
+    panels = row_panels(e, operation.name, x, x.shape[-1], room, (e.scratch.bank_words - 2) // 3)
+    sources, results = ([e.scratch.vector(room, bank) for _ in range(2)] for bank in (0, 3))
+    t, zero, lowest = e.scratch.vector(room, 2), e.scratch.vector(1, 1), e.scratch.vector(1, 1)
+    most, total, scale = (e.scratch.vector(panels[0].rows, 1) for _ in range(3))
     e.fill(Memory.VECTOR, zero * lanes, lanes)
     e.fill(Memory.VECTOR, lowest * lanes, lanes, value=-inf)
     for number, panel in enumerate(panels):
