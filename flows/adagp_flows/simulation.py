@@ -17,6 +17,7 @@ from adagp.spec.registers import field
 from adagp.spec.schedule import Phase, Schedule
 from adagp_tb import timeline
 from adagp_tb.rtl_machine import RtlMachine
+from adagp_tb.timeline import Timeline
 
 from .timeline import RecordedBatch
 from .workload import Workload
@@ -106,11 +107,11 @@ def simulate(workload: Workload, config: AcceleratorConfig, timing: MemoryTiming
     wanted = {phase: record for phase in (Phase.BP, Phase.GP) if phase in training.programs}
     for number in range(workload.batches):
         batch, recording = run.batch(number, record=any(wanted.values()))
-        if wanted.get(batch.phase):
-            wanted[batch.phase] -= 1
-            result.recorded.append(RecordedBatch(
-                number=number, phase=batch.phase, timeline=recording,
-                program=training.programs[batch.phase], purposes=training.purposes[batch.phase]))
+        for each in recording:
+            if wanted.get(each.phase):
+                wanted[each.phase] -= 1
+                result.recorded.append(RecordedBatch(number=number, timeline=each, program=training.programs[each.phase],
+                                                     purposes=training.purposes[each.phase]))
         result.batches.append(batch)
         progress(batch)
     _read_counters(rtl, result)
@@ -138,11 +139,11 @@ class _Run:
             training.configure(machine, samples, schedule)
             machine.write("BATCHES", 1)
 
-    def batch(self, number: int, record: bool) -> tuple[BatchResult, timeline.Timeline | None]:
+    def batch(self, number: int, record: bool) -> tuple[BatchResult, list[Timeline]]:
         """Training batch ``number`` of the run, and what the engines did if it is to be recorded."""
         sample = number % self.workload.epoch
         before = self.rtl.counter("CYCLES")
-        recording = self._run(sample, timeline.record if record else RtlMachine.run)
+        recording = self._run(sample, record)
         phase = Phase((self.rtl.read("STATUS") & field("STATUS", "phase").mask) >> field("STATUS", "phase").lsb)
         return BatchResult(phase=phase, cycles=self.rtl.counter("CYCLES") - before, bit_exact=True,
                            loss=self._loss(sample)), recording
@@ -159,11 +160,10 @@ class _Run:
             machine.write("MODE", 0)
         return right / (self.workload.test_batches * self.workload.batch)
 
-    def _run(self, sample: int, run: Callable[[RtlMachine], timeline.Timeline | None] = RtlMachine.run
-             ) -> timeline.Timeline | None:
+    def _run(self, sample: int, record: bool = False) -> list[Timeline]:
         for machine in self.machines:
             self.training.seek(machine, self.samples, sample)
-        recording = run(self.rtl)
+        recording = timeline.record(self.rtl) if record else self.rtl.run() or []
         self.golden.run()
         self._compare()
         return recording

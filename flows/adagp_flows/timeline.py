@@ -28,10 +28,13 @@ class RecordedBatch:
     """Batch ``number`` of a run, its program and the purpose of each instruction but the ``End``."""
 
     number: int
-    phase: Phase
     timeline: Timeline
     program: bytes
     purposes: tuple[Purpose, ...]
+
+    @property
+    def phase(self) -> Phase:
+        return self.timeline.phase
 
     @cached_property
     def work(self) -> dict[Engine, list[tuple[Instruction, Purpose]]]:

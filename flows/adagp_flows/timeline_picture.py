@@ -79,8 +79,9 @@ def _draw_batch(axes, batch: RecordedBatch, config: AcceleratorConfig, longest: 
         for style, part in [*parts, ({"facecolor": _WAITS, "linewidth": 0}, share(activity.waits, edges))]:
             lower, top = top, top + _HEIGHT * part
             axes.stairs(np.where(part > 1e-9, top, np.nan), edges, baseline=lower, fill=True, **style)
-        if engine is Engine.ARRAY:
-            used = macs_per_cycle(activity, edges) / (config.rows * config.columns)
+        if len(activity.macs):
+            shape = config.predictor_array if engine is Engine.PREDICTOR else config.array
+            used = macs_per_cycle(activity, edges) / (shape.rows * shape.columns)
             axes.stairs(base + _HEIGHT * used, edges, baseline=None, color=_MACS, linewidth=0.8)
     axes.axvline(cycles, color="#888888", linewidth=0.8)
     axes.set(ylim=(-0.08, len(engines)), yticks=[len(engines) - 1 - row + _HEIGHT / 2 for row in range(len(engines))])

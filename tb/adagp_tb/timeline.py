@@ -5,15 +5,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from adagp.spec.isa import Engine
+from adagp.spec.schedule import Phase
 
 from .rtl_machine import RtlMachine
 
-_RUNNING = "adagp.phases.running"
+_RUNNING, _PHASE = "adagp.phases.running", "adagp.phases.phase"
 
 
 @dataclass(frozen=True, kw_only=True)
 class EngineTimeline:
-    """The instructions of one engine in program order, in cycles from the beginning of the batch.
+    """The instructions of one engine in program order, in cycles from the beginning of the program.
 
     Instruction i is handed to the engine in cycle ``starts[i]``, when it has taken its tokens; all
     its effects are complete before cycle ``ends[i]``. Engines overlap the end of an instruction with
@@ -43,49 +44,53 @@ class EngineTimeline:
 
 @dataclass(frozen=True, kw_only=True)
 class Timeline:
-    """One batch: its cycles (as counted by CYCLES) and what the engines that the machine has did."""
+    """One program as it ran: its phase, its cycles, and what the engines that the machine has did."""
 
+    phase: Phase
     cycles: int
     engines: dict[Engine, EngineTimeline]
 
 
-def record(machine: RtlMachine) -> Timeline:
+def record(machine: RtlMachine) -> list[Timeline]:
     """Runs ``machine`` as ``machine.run()`` does, in the same cycles and with the same faults, and
-    tells what happened in the batch; ValueError if there was more than one."""
+    tells what happened in each program that ran."""
     simulation = machine.simulation
-    engines = [engine for engine in Engine if _signal(engine, "done") in simulation.signals]
-    simulation.watch(_RUNNING, *(_signal(engine, name) for engine in engines for name in _names(engine)))
+    signals = {engine: {name: path for name, path in _paths(engine).items() if path in simulation.signals}
+               for engine in Engine}
+    simulation.watch(_RUNNING, _PHASE, *(path for paths in signals.values() for path in paths.values()))
     try:
         machine.run()
-        changes = {signal: simulation.changes(signal).astype(np.int64) for signal in simulation.watched}
+        changes = {path: simulation.changes(path).astype(np.int64) for path in simulation.watched}
     finally:
         simulation.watch()
-    batches = _high(changes[_RUNNING])
-    if len(batches) != 1:
-        raise ValueError(f"BATCHES must be 1 to record a batch, not {len(batches)}")
-    begin, end = batches[0]
-    for change in changes.values():
-        change[:, 0] -= begin
-    return Timeline(cycles=int(end - begin), engines={
-        engine: _engine_timeline({name: changes[_signal(engine, name)] for name in _names(engine)})
-        for engine in engines})
+    return [Timeline(phase=Phase(_value(changes[_PHASE], begin)), cycles=int(end - begin),
+                     engines={engine: _part({name: changes[path] for name, path in paths.items()}, begin, end)
+                              for engine, paths in signals.items() if paths})
+            for begin, end in _high(changes[_RUNNING])]
 
 
-def _names(engine: Engine) -> tuple[str, ...]:
-    return ("take", "stuck", "done", "macs") if engine in (Engine.ARRAY, Engine.PREDICTOR) else ("take", "stuck", "done")
+def _paths(engine: Engine) -> dict[str, str]:
+    name = engine.name.lower()
+    return {"take": f"adagp.dispatch.{name}_queue.take", "stuck": f"adagp.dispatch.{name}_queue.stuck",
+            "done": f"adagp.{name}_engine.done", "macs": f"adagp.{name}_engine.macs"}
 
 
-def _signal(engine: Engine, name: str) -> str:
-    instance = "dispatch.{}_queue" if name in ("take", "stuck") else "{}_engine"
-    return f"adagp.{instance.format(engine.name.lower())}.{name}"
+def _part(changes: dict[str, np.ndarray], begin: int, end: int) -> EngineTimeline:
+    """What happened from ``begin`` until before ``end``. All engines are idle at both."""
+    def within(rows: np.ndarray) -> np.ndarray:
+        return rows[(rows[:, 0] >= begin) & (rows[:, 0] < end)]
+
+    taken, done = (within(_cycles(_high(changes[name])))[:, 0] - begin for name in ("take", "done"))
+    macs = np.empty((0, 2), np.int64)
+    if "macs" in changes:
+        macs = np.concatenate([[[0, 0]], within(changes["macs"]) - (begin, 0)])
+    return EngineTimeline(starts=taken + 1,  # a queue offers its head in the cycle after it has taken the tokens
+                          ends=done + 1, waits=within(_high(changes["stuck"])) - begin, macs=macs)
 
 
-def _engine_timeline(changes: dict[str, np.ndarray]) -> EngineTimeline:
-    return EngineTimeline(
-        starts=_cycles(_high(changes["take"])) + 1,  # the queue offers it in the cycle after it has taken the tokens
-        ends=_cycles(_high(changes["done"])) + 1,
-        waits=_high(changes["stuck"]),
-        macs=changes.get("macs", np.empty((0, 2), np.int64)))
+def _value(changes: np.ndarray, cycle: int) -> int:
+    """That of a signal in ``cycle``."""
+    return int(changes[np.searchsorted(changes[:, 0], cycle, "right") - 1, 1])
 
 
 def _high(changes: np.ndarray) -> np.ndarray:
@@ -95,5 +100,5 @@ def _high(changes: np.ndarray) -> np.ndarray:
 
 
 def _cycles(intervals: np.ndarray) -> np.ndarray:
-    """All cycles in the intervals."""
-    return np.concatenate([np.arange(start, end) for start, end in intervals] or [np.empty(0, np.int64)])
+    """(cycles, 1): all that are in the intervals."""
+    return np.concatenate([np.empty(0, np.int64), *(np.arange(start, end) for start, end in intervals)])[:, None]

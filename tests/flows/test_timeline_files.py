@@ -30,9 +30,9 @@ def engine(starts, ends, waits=(), macs=()):
 def batch(number=7, phase=Phase.GP):
     work = [(FILL, FORWARD), (FILL, FORWARD), (ARRAY, FORWARD), (VECTOR, PREDICT), (VECTOR, FORWARD), (VECTOR, FORWARD)]
     return RecordedBatch(
-        number=number, phase=phase, program=b"".join(encode(each) for each in (*(each for each, _ in work), End())),
+        number=number, program=b"".join(encode(each) for each in (*(each for each, _ in work), End())),
         purposes=tuple(purpose for _, purpose in work),
-        timeline=Timeline(cycles=100, engines={
+        timeline=Timeline(phase=phase, cycles=100, engines={
             Engine.LOAD: engine([5, 8], [20, 30]),
             Engine.ARRAY: engine([31], [60], [(10, 30)], [(0, 0), (40, 16), (48, 0)]),
             Engine.VECTOR: engine([50, 52, 90], [60, 70, 95])}))

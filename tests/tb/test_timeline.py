@@ -6,6 +6,7 @@ import pytest
 from adagp.spec.config import preset
 from adagp.spec.isa import Array, End, Engine, FaultCause, Fill, Format, Load, Memory, Pass, Vector
 from adagp.spec.machine import MachineFault
+from adagp.spec.schedule import Phase
 from adagp_tb.random_programs import MEMORY_BYTES, random_program
 from adagp_tb.rtl_machine import RtlMachine
 from adagp_tb.timeline import record
@@ -26,12 +27,12 @@ def random_machine(seed, **timing):
 @pytest.mark.parametrize("timing", TIMINGS)
 def test_engines_do_what_the_counters_say(timing, seed):
     machine, program = random_machine(seed, **timing)
-    timeline = record(machine)
-    assert timeline.cycles == machine.counter("CYCLES")
+    timeline, = record(machine)
+    assert timeline.phase is Phase.EVALUATE and timeline.cycles == machine.counter("CYCLES")
     assert list(timeline.engines) == [Engine.LOAD, Engine.ARRAY, Engine.VECTOR, Engine.STORE]
     for engine, activity in timeline.engines.items():
-        instructions = [each for each in program.instructions if each.engine is engine]
-        assert len(activity.starts) == len(activity.ends) == len(instructions)
+        count = sum(each.engine is engine for each in program.instructions)
+        assert len(activity.starts) == len(activity.ends) == count
         assert (np.diff(activity.starts) > 0).all() and (np.diff(activity.ends) > 0).all()
         assert (activity.starts < activity.ends).all()
         assert activity.starts.min() > 0 and activity.ends.max() <= timeline.cycles
@@ -45,7 +46,7 @@ def test_engines_do_what_the_counters_say(timing, seed):
 @pytest.mark.parametrize("timing", TIMINGS)
 def test_array_begins_the_multiply_accumulates_that_are_counted(timing):
     machine, program = random_machine(1, **timing)
-    timeline = record(machine)
+    timeline, = record(machine)
     cycles, macs = timeline.engines[Engine.ARRAY].macs.T
     counted = [machine.counter(f"PASS_MACS[{which.value}]") for which in Pass]
     assert (np.diff(cycles) * macs[:-1]).sum() == sum(counted) > 0 and macs[-1] == 0
@@ -62,9 +63,9 @@ def test_recording_changes_neither_memory_nor_cycles():
 
 def test_second_recording_begins_at_its_own_batch():
     machine, program = random_machine(3)
-    first = record(machine)
+    first, = record(machine)
     program.place(machine)
-    second = record(machine)
+    second, = record(machine)
     assert second.cycles == machine.counter("CYCLES") - first.cycles
     for engine, activity in second.engines.items():
         assert len(activity.starts) == len(first.engines[engine].starts)
@@ -76,7 +77,7 @@ def test_waiting_ends_with_the_awaited_instruction():
     machine = RtlMachine(CONFIG, 1 << 16, latency=100)
     install(machine, [Load(memory=Memory.VECTOR, format=Format.FLOAT32, base=0, offset=0, destination=0, length=80,
                            signal=frozenset({Engine.VECTOR})), vector, End()])
-    engines = record(machine).engines
+    engines = record(machine)[0].engines
     loaded = engines[Engine.LOAD].ends[0]
     (first, last), = engines[Engine.VECTOR].waits
     assert first < loaded - 100 and last == loaded            # the token is there in the cycle after ``done``
@@ -84,11 +85,20 @@ def test_waiting_ends_with_the_awaited_instruction():
     assert not len(engines[Engine.LOAD].waits)
 
 
-def test_more_than_one_batch_is_refused():
-    machine, _ = random_machine(0)
-    machine.write("BATCHES", 2)
-    with pytest.raises(ValueError, match="BATCHES must be 1 to record a batch, not 2"):
-        record(machine)
+def test_each_batch_of_a_run_has_a_timeline_of_its_own():
+    machine = RtlMachine(CONFIG, 1 << 16)
+    install(machine, [Fill(memory=Memory.VECTOR, destination=0, length=8), End()])
+    for register in ("ADDRESS", "SIZE"):
+        machine.write(f"PROGRAM[1].{register}", machine.read(f"PROGRAM[0].{register}"))
+    for register, value in {"BATCHES": 3, "WARMUP_BATCHES": 2}.items():
+        machine.write(register, value)
+    batches = record(machine)
+    assert [batch.phase for batch in batches] == [Phase.WARMUP, Phase.WARMUP, Phase.BP]
+    assert sum(batch.cycles for batch in batches) == machine.counter("CYCLES")
+    for batch in batches:
+        load = batch.engines[Engine.LOAD]
+        assert len(load.starts) == len(load.ends) == 1 and 0 < load.starts[0] < load.ends[0] <= batch.cycles
+        assert batch.engines[Engine.ARRAY].macs.tolist() == [[0, 0]]
 
 
 def test_fault_is_raised_and_ends_the_recording():
