@@ -102,7 +102,7 @@ class RegisterFile:
         return place >= epoch
 
     def reset(self) -> None:
-        """Forgets a fault and the place in the schedule; configuration and counters stay."""
+        """Forgets a fault and the place in the schedule; configuration, counters and reports stay."""
         self._schedule, self.running = PhaseCounter(self.read), Phase.WARMUP
         for register in ("STATUS", "INTERRUPT_PENDING", "FAULT_CAUSE", "FAULT_ADDRESS"):
             self.values[register] = 0

@@ -52,9 +52,10 @@ class Adaptive:
     """Lets the measured quality of the predictions choose k, the length of a Phase GP.
 
     At the end of every Phase BP the quality (a cosine, in the register QUALITY[0]) counts for one
-    side: at least ``raise_at`` for more, below ``lower_at`` (or NaN) for fewer, else for neither. After
-    ``patience`` counts in a row for one side k moves by one, within ``least`` and ``most``; it begins
-    at ``least``. A Phase BP takes the ``bp`` batches of the table's current row.
+    side: at least ``raise_at`` for more, below ``lower_at`` (or NaN) for fewer, else for neither, with
+    −0 below +0. After ``patience`` counts in a row for one side k moves by one, within ``least`` and
+    ``most``; it begins at ``least``. A Phase BP takes the ``bp`` batches of the table's current row;
+    one that the end of the row cuts short is not counted.
     """
 
     least: int
@@ -162,7 +163,7 @@ class PhaseCounter:
         quality, raise_at, lower_at = (ordered(self._registers(name)) for name in (
             "QUALITY[0]", "ADAPTIVE.RAISE", "ADAPTIVE.LOWER"))
         side = 1 if quality >= raise_at else 0 if quality >= lower_at else -1
-        if abs(self._registers("QUALITY[0]") & 0x7FFFFFFF) > 0x7F800000:
+        if self._registers("QUALITY[0]") & 0x7FFFFFFF > 0x7F800000:
             side = -1
         self._streak = self._streak + side if self._streak * side > 0 else side
         if side and abs(self._streak) >= self._registers("ADAPTIVE.PATIENCE"):
