@@ -117,7 +117,23 @@ class VectorWrite(wiring.Signature):
         })
 
 
-#: A contiguous piece of external memory: first byte and number of bytes (at least 1).
+class BeatRead(wiring.Signature):
+    """Read of one of ``beats`` beats of a memory on chip. ``data`` is valid a fixed number of cycles
+    after ``enable`` (``PredictorMemory.LATENCY``), for one cycle. Always accepted."""
+
+    def __init__(self, beats: int, bus_bits: int):
+        super().__init__({"enable": Out(1), "address": Out(range(beats)), "data": In(bus_bits)})
+
+
+class BeatWrite(wiring.Signature):
+    """Write of those operands of a beat whose ``strobe`` is high. Always accepted."""
+
+    def __init__(self, beats: int, bus_bits: int):
+        super().__init__({"enable": Out(1), "address": Out(range(beats)), "data": Out(bus_bits),
+                          "strobe": Out(bus_bits // 16)})
+
+
+#: A contiguous piece of memory: first byte and number of bytes (at least 1).
 Run = data.StructLayout({"address": ADDRESS_BITS, "bytes": ADDRESS_BITS})
 
 

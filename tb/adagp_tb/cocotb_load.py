@@ -7,15 +7,18 @@ from itertools import product
 
 import cocotb
 from cocotb.triggers import ClockCycles
+from cocotb.utils import get_sim_time
 from cocotbext.axi import AxiRamRead, AxiReadBus
 
 from adagp.spec.isa import FaultCause, Fill, Format, Load, Memory
 from adagp.spec.machine import MachineFault
-from adagp_tb.cocotb_runner import bench_parameters
+from adagp_tb.cocotb_runner import bench_config, bench_parameters
 from adagp_tb.external_memory import ADDRESS_SPACE, LatentMemory
 from adagp_tb.load_bench import LoadBench, until
+from adagp_tb.stimulus import CLOCK_NS
 from adagp_tb.transfer_model import RandomTransfers
 
+HAS_LOCAL = bench_config().design.has_predictor_memory
 STALLS = list(product((0, 0.6), (0, 0.6)))
 """Shares of cycles in which the bus is idle, and in which the destination does not accept."""
 
@@ -169,6 +172,60 @@ async def halt_requests_nothing_more(dut):
         await bench.stop()
     bench.memories = {memory: list(values) for memory, values in bench.model.memories.items()}
     await bench.issue(transfers.load())
+    await bench.finish()
+
+
+@cocotb.test(timeout_time=2, timeout_unit="ms", skip=not HAS_LOCAL)
+async def runs_that_leave_the_predictor_memory_are_refused(dut):
+    """At either end of the memory, by length, offset or stride; the window of the bus does not matter."""
+    bench = LoadBench(dut, 14)
+    await bench.start()
+    bench.model.window = (1, 0)
+    size, faults = 4 * bench.config.predictor_elements, 0
+    for first, length, count, stride in (
+            (size - 8, 2, 1, 0), (size - 8, 3, 1, 0), (size, 1, 1, 0), (-4, 1, 1, 0), (-4, 2, 1, 0), (0, size // 4, 1, 0),
+            (0, size // 4 + 1, 1, 0), (size - 12, 1, 3, 4), (size - 12, 1, 4, 4), (8, 1, 4, -4), (1 << 31, 1, 1, 0),
+            (size - 8, 2, 2, 2), (2, 1, 1, 0)):
+        instruction = Load(memory=Memory.VECTOR, format=Format.FLOAT32, local=1, base=3, destination=0, length=length,
+                           offset=first % ADDRESS_SPACE, count0=count, source_stride0=stride, destination_stride0=length)
+        faults += await _fault_case(bench, instruction)
+    assert faults == 10 and not bench.bus.bursts
+
+
+@cocotb.test(timeout_time=2, timeout_unit="ms", skip=not HAS_LOCAL)
+async def a_local_load_takes_few_cycles(dut):
+    bench = LoadBench(dut, 15)
+    await bench.start()
+    await bench.issue(Load(memory=Memory.STREAM, format=Format.OPERAND, local=1, offset=0, destination=0, length=4))
+    begin = get_sim_time("ns")
+    await until(dut, lambda: not bench.due)
+    cycles = (get_sim_time("ns") - begin) / CLOCK_NS
+    dut._log.info(f"MEASURED local load of a beat: done {cycles} cycles after it was taken")
+    assert cycles <= 13
+    await bench.finish()
+
+
+@cocotb.test(timeout_time=2, timeout_unit="ms", skip=not HAS_LOCAL)
+@cocotb.parametrize(beats=[8, 32], runs=[1, 4])
+async def changes_between_the_memories_cost_nothing(dut, beats, runs):
+    """Local and external instructions in turn, at 30 cycles of bus latency, and external ones alone."""
+    bench, count = LoadBench(dut, 16), 40
+    bench.model.bases[0] = 0
+    await bench.start()
+    memory = LatentMemory(dut, bench.external, bus_bytes=bench.config.bus_bytes, latency=30)
+    cocotb.start_soon(memory.serve_reads())
+    length, cycles = beats * bench.config.bus_bytes // 2 // runs, {}
+    for kinds in ((0, 0), (0, 1), (1, 1)):
+        begin = memory.cycle
+        for i in range(count):
+            await bench.issue(Load(memory=Memory.STREAM, format=Format.OPERAND, local=kinds[i % 2], base=0, count0=runs,
+                                   offset=0, source_stride0=2 * length + 64, destination_stride0=length, destination=0,
+                                   length=length))
+        await until(dut, lambda: not bench.due)
+        cycles[kinds] = memory.cycle - begin
+    dut._log.info(f"MEASURED {count} loads of {beats} beats in {runs} runs: {cycles[0, 0]} cycles external, "
+                  f"{cycles[0, 1]} in turn, {cycles[1, 1]} local")
+    assert cycles[0, 1] <= cycles[0, 0] + 2
     await bench.finish()
 
 

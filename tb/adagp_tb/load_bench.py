@@ -5,10 +5,9 @@ import random
 import cocotb
 from cocotb.triggers import ClockCycles, RisingEdge
 
-from adagp.spec.config import AcceleratorConfig
 from adagp.spec.isa import Engine, FaultCause, Memory, encode
 from adagp_hdl.interfaces import instruction_bits
-from adagp_tb.cocotb_runner import bench_parameters
+from adagp_tb.cocotb_runner import bench_config, bench_parameters
 from adagp_tb.external_memory import BusMonitor, PagedMemory
 from adagp_tb.stimulus import start_clock
 from adagp_tb.transfer_model import TransferModel
@@ -29,12 +28,12 @@ class LoadBench:
         parameters = bench_parameters()
         self.seed = parameters["seed"] * 1000 + seed
         self.dut, self.random, self.backpressure = dut, random.Random(self.seed), backpressure
-        self.config = AcceleratorConfig(**parameters["config"])
+        self.config = bench_config()
         self.external = PagedMemory(self.seed)
         self.model = TransferModel(self.config, self.external, self.seed)
         self.model.bases = [self.random.randrange(1 << 32) for _ in range(8)]
         self.memories = {memory: list(values) for memory, values in self.model.memories.items()}
-        self.written = self.issued = self.done = 0
+        self.written = self.issued = self.done = self.local_beats = 0
         self.due: list[int] = []  # elements written when the instruction is done
         self.fault = None
 
@@ -49,6 +48,8 @@ class LoadBench:
         await ClockCycles(dut.clk, 3)
         dut.rst.value = 0
         cocotb.start_soon(self._watch())
+        if self.config.design.has_predictor_memory:
+            cocotb.start_soon(self._serve_local())
         self.bus = BusMonitor(dut, ("r",), bus_bytes=self.config.bus_bytes, burst_beats=self.config.burst_beats,
                               window=self.model.window)
 
@@ -78,8 +79,20 @@ class LoadBench:
             assert dut.busy.value or self.done == self.issued, "not busy, but not done"
             dut.vector_write__ready.value = self.random.random() >= self.backpressure
 
-    def _port(self, name: str):
-        return [getattr(self.dut, f"{name}__{signal}") for signal in ("address", "data", "mask")]
+    async def _serve_local(self):
+        """Answers the reads of the predictor memory; its data is there for one cycle only."""
+        port, size = self._port("local_read", ("enable", "address", "data")), self.config.bus_bytes
+        enable, address, data = port
+        read = None
+        while True:
+            await RisingEdge(self.dut.clk)
+            data.value = self.random.getrandbits(8 * size) if read is None else int.from_bytes(read, "little")
+            first = int(address.value) * size
+            read = self.model.local[first:first + size] if enable.value else None
+            self.local_beats += read is not None
+
+    def _port(self, name: str, signals=("address", "data", "mask")):
+        return [getattr(self.dut, f"{name}__{signal}") for signal in signals]
 
     def _write(self, memory: Memory, first: int, data: int, mask: int, bits: int):
         values, lane = self.memories[memory], 0

@@ -26,19 +26,20 @@ def rounded(single: int) -> int:
 
 
 class TransferModel:
-    """The memories on chip and what the instructions do to them and to ``external``."""
+    """The memories on chip and what the instructions do to them, to ``external`` and to the predictor
+    memory ``local``."""
 
     def __init__(self, config: AcceleratorConfig, external: PagedMemory, seed: int):
         generator = np.random.default_rng(seed)
-        self.config, self.external = config, external
+        self.config, self.external, self.local = config, external, PagedMemory(seed + 1)
         self.bases = [0] * 8
         self.window = (0, ADDRESS_SPACE - 1)
-        self.lanes = {Memory.STREAM: config.stream_lanes, Memory.STATIONARY: config.stationary_lanes,
-                      Memory.VECTOR: config.vector_lanes}
         self.memories = {
             Memory.STREAM: generator.integers(1 << 16, size=config.stream_elements).tolist(),
             Memory.STATIONARY: generator.integers(1 << 16, size=config.stationary_elements).tolist(),
             Memory.VECTOR: generator.integers(1 << 32, size=config.vector_elements).tolist()}
+        self.lanes = {Memory.STREAM: config.stream_lanes, Memory.STATIONARY: config.stationary_lanes,
+                      Memory.VECTOR: config.vector_lanes}
         for i in range(0, config.vector_elements, 7):
             self.memories[Memory.VECTOR][i] = int(generator.choice([0x3F808000, 0x3F818000, 0x807FFFFF, 0x7F800001, 0]))
 
@@ -56,13 +57,14 @@ class TransferModel:
         ``until_fault`` ends the list."""
         name = "destination" if isinstance(i, Store) else "source"
         s0, s1, s2 = (getattr(i, f"{name}_stride{n}") for n in range(3))
+        base, window = (0, (0, 4 * self.config.predictor_elements - 1)) if i.local else (self.bases[i.base], self.window)
         size, groups = Format(i.format).bytes, i.count0 if i.dense else 1
         runs = []
         for i2, i1, i0 in product(range(i.count2), range(i.count1), range(i.count0 // groups)):
-            first = (self.bases[i.base] + i.offset + i0 * s0 + i1 * s1 + i2 * s2) % ADDRESS_SPACE
+            first = (base + i.offset + i0 * s0 + i1 * s1 + i2 * s2) % ADDRESS_SPACE
             last = first + i.length * size * groups - 1
             cause = (FaultCause.MISALIGNED if first % size else
-                     FaultCause.WINDOW if first < self.window[0] or last > self.window[1] else None)
+                     FaultCause.WINDOW if first < window[0] or last > window[1] else None)
             if cause and until_fault:
                 break
             if cause:
@@ -77,7 +79,8 @@ class TransferModel:
         if isinstance(i, Fill):
             values = [i.value if i.memory == Memory.VECTOR else i.value >> 16] * len(addresses)
         else:
-            data = b"".join(self.external[first:first + count] for first, count in self.runs(i))
+            source = self.local if i.local else self.external
+            data = b"".join(source[first:first + count] for first, count in self.runs(i))
             values = np.frombuffer(data, np.uint32 if i.format == Format.FLOAT32 else np.uint16).tolist()
             if i.memory == Memory.VECTOR and i.format == Format.OPERAND:
                 values = [value << 16 for value in values]
@@ -96,12 +99,13 @@ class TransferModel:
             data = np.array([rounded(value) for value in values], np.uint16).tobytes()
         else:
             data = np.array(values, np.uint32).tobytes()
+        target = self.local if i.local else self.external
         for first, count in runs:
-            self.external[first:first + count], data = data[:count], data[count:]
+            target[first:first + count], data = data[:count], data[count:]
 
 
 class RandomTransfers:
-    """Random legal instructions of a few hundred elements, of all kinds."""
+    """Random legal instructions of a few hundred elements, of all kinds that the design has."""
 
     def __init__(self, model: TransferModel, seed: int):
         self.model, self.random = model, random.Random(seed)
@@ -121,23 +125,27 @@ class RandomTransfers:
             step = packed + unit * self.random.choice([0, 0, 0, 1, 5, 64])
             if self.random.random() < 0.2:
                 step = unit * self.random.randint(-wild, wild)
+            step %= 1 << 19  # no field is narrower
             strides[f"{name}_stride{loop}"] = step * self.random.choice([1, 1, 1, -1])
             packed = abs(step) * shape[f"count{loop}"]
         return strides
 
     def _external(self, name: str, shape: dict, format: Format, dense: int) -> dict[str, int]:
+        base, local = self.random.randrange(8), int(self.model.config.design.has_predictor_memory and self.random.random() < 0.5)
         place = self.random.choice([self.random.randrange(ADDRESS_SPACE), self.random.randrange(65536),
                                     ADDRESS_SPACE - self.random.randrange(1, 5000), self.random.randrange(1 << 14) * 64])
-        base = self.random.randrange(8)
+        if local:
+            place %= 4 * self.model.config.predictor_elements
         strides = self._walk(name, shape, format.bytes, 3000)
         if dense:
             strides[f"{name}_stride0"] = shape["length"] * format.bytes
-        return {"base": base, "dense": dense, "format": format, **strides,
-                "offset": (place // format.bytes * format.bytes - self.model.bases[base]) % ADDRESS_SPACE}
+        offset = place // format.bytes * format.bytes - (0 if local else self.model.bases[base])
+        return {"base": base, "local": local, "dense": dense, "format": format, **strides,
+                "offset": offset % ADDRESS_SPACE}
 
     def load(self) -> Load | Fill:
         while True:
-            memory, shape = self.random.choice(list(Memory)), self._shape()
+            memory, shape = self.random.choice(list(self.model.memories)), self._shape()
             where = {"memory": memory, "destination": self.random.randrange(1 << 20), "wait": frozenset()}
             if self.random.random() < 0.2:
                 instruction = Fill(value=self.random.randrange(1 << 32), **where, **shape,

@@ -22,13 +22,18 @@ class WindowCheck(wiring.Component):
 
     A run that does not (an extent of 0 never does) stays, and ``fault`` says WINDOW with its first
     address, until reset. One run per cycle, one cycle.
+
+    With ``local_bytes``, a power of two, runs have a bit ``local``: those must lie in the first so
+    many bytes instead.
     """
 
-    i: In(stream.Signature(data.StructLayout({"run": Run, "extent": ADDRESS_BITS})))
-    o: Out(stream.Signature(Run))
-    window_first: In(ADDRESS_BITS)
-    window_last: In(ADDRESS_BITS)
-    fault: Out(Fault)
+    def __init__(self, *, local_bytes: int = 0):
+        self._local_bytes = local_bytes
+        local = {"local": 1} if local_bytes else {}
+        super().__init__({
+            "i": In(stream.Signature(data.StructLayout({"run": Run, "extent": ADDRESS_BITS} | local))),
+            "o": Out(stream.Signature(Run)),
+            "window_first": In(ADDRESS_BITS), "window_last": In(ADDRESS_BITS), "fault": Out(Fault)})
 
     def elaborate(self, platform):
         m = Module()
@@ -37,9 +42,12 @@ class WindowCheck(wiring.Component):
         run = checked.run
         last = Signal(ADDRESS_BITS + 1)
         legal = Signal()
+        inside = (run.address >= self.window_first) & (last <= self.window_last)
+        if self._local_bytes:
+            inside = Mux(checked.local, last < self._local_bytes, inside)
         m.d.comb += [
             last.eq(run.address + (checked.extent - 1)[:ADDRESS_BITS]),
-            legal.eq((checked.extent != 0) & (run.address >= self.window_first) & (last <= self.window_last)),
+            legal.eq((checked.extent != 0) & inside),
             self.fault.valid.eq(held & ~legal),
             self.fault.cause.eq(FaultCause.WINDOW),
             self.fault.address.eq(run.address),

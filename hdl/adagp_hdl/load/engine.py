@@ -9,7 +9,9 @@ from adagp.spec.isa import Engine
 
 from ..bus.burst_reader import BurstReader
 from ..bus.fifo import Fifo
-from ..interfaces import ADDRESS_BITS, AxiReadSignature, EngineSignature, OperandWrite, VectorWrite
+from ..bus.reader import Reader
+from ..interfaces import ADDRESS_BITS, AxiReadSignature, BeatRead, EngineSignature, OperandWrite, VectorWrite
+from ..memory.predictor import PredictorMemory
 from .aligner import Aligner
 from .chunker import Chunker
 from .groups import Groups
@@ -23,7 +25,7 @@ TRANSFERS = 8
 
 
 class LoadEngine(wiring.Component):
-    """External memory and constants → memories on chip, as ``Load`` and ``Fill`` say.
+    """External memory, predictor memory and constants → memories on chip, as ``Load`` and ``Fill`` say.
 
     Takes one beat per cycle where the destination takes it: each group of ``length`` elements costs
     one write per beat of elements that it has, a fill one per word. Requests run ahead of the
@@ -35,9 +37,12 @@ class LoadEngine(wiring.Component):
 
     def __init__(self, config: AcceleratorConfig):
         self._config = config
+        self._has_local = config.design.has_predictor_memory
+        local = {"local_read": Out(BeatRead(PredictorMemory.beats(config), config.bus_bits))}
         super().__init__({
             **EngineSignature(Engine.LOAD).members,
             "axi": Out(AxiReadSignature(config.bus_bits, id_bits=1)),
+            **(local if self._has_local else {}),
             "bases": In(data.ArrayLayout(ADDRESS_BITS, 8)),
             "window_first": In(ADDRESS_BITS), "window_last": In(ADDRESS_BITS),
             "stream_write": Out(OperandWrite(config.stream_lanes)),
@@ -47,11 +52,15 @@ class LoadEngine(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.runs = runs = LoadRuns(self._config)
-        m.submodules.reader = reader = BurstReader(self._config, extents=True)
+        reader = Reader(self._config) if self._has_local else BurstReader(self._config, extents=True)
+        m.submodules.reader = reader
         m.submodules.writer = writer = Writer(self._config)
         connect(m, flipped(self.instruction), runs.instruction)
         connect(m, runs.run, reader.run)
         connect(m, flipped(self.axi), reader.axi)
+        if self._has_local:
+            connect(m, reader.memory, flipped(self.local_read))
+            m.d.comb += reader.local.eq(runs.local)
         for port in ("stream_write", "stationary_write", "vector_write"):
             connect(m, getattr(writer, port), flipped(getattr(self, port)))
         m.d.comb += [

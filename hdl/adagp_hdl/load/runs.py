@@ -1,4 +1,4 @@
-"""Which runs of external memory a load fetches."""
+"""Which runs of bytes a load fetches."""
 
 from amaranth.hdl import Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
@@ -20,7 +20,8 @@ class LoadRuns(wiring.Component):
     ``length`` elements, or with ``dense`` per count0 groups; transposed, it is one run per row and
     block of columns, all rows of a block before the next block. Each run goes to ``run`` and, in the
     same cycle, to ``fetched``; ``extent`` is the bytes from its address that the instruction will
-    read, 0 for 2**32 or more. One run per cycle, one cycle per instruction between.
+    read, 0 for 2**32 or more; ``local`` says that it lies in the predictor memory of a design that has
+    one. One run per cycle, one cycle per instruction between.
 
     A run whose address is no multiple of its element stays, and ``fault`` says so until reset.
     """
@@ -31,7 +32,7 @@ class LoadRuns(wiring.Component):
             "instruction": In(stream.Signature(unsigned(instruction_bits(Engine.LOAD)))),
             "bases": In(data.ArrayLayout(ADDRESS_BITS, 8)),
             "transfer": Out(stream.Signature(Transfer)),
-            "run": Out(stream.Signature(Run)), "extent": Out(ADDRESS_BITS),
+            "run": Out(stream.Signature(Run)), "extent": Out(ADDRESS_BITS), "local": Out(1),
             "fetched": Out(stream.Signature(fetched_layout(config))),
             "fault": Out(Fault)})
 
@@ -77,7 +78,8 @@ class LoadRuns(wiring.Component):
         columns = block_columns(self._config)
         blocks = (load.length + (columns - 1)) >> (columns - 1).bit_length()
         m.d.comb += [
-            walk.first.eq(self.bases[load.base] + load.offset),
+            self.local.eq(load.local if self._config.design.has_predictor_memory else 0),
+            walk.first.eq(Mux(self.local, 0, self.bases[load.base]) + load.offset),
             loops.counts[0].eq(Mux(load.dense, 1, load.count0)),
             loops.counts[1].eq(Mux(load.transpose, blocks, 1)),
             loops.counts[2].eq(load.count1), loops.counts[3].eq(load.count2),

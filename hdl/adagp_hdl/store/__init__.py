@@ -1,1 +1,1 @@
-"""The store engine: vector memory to external memory."""
+"""The store engine: vector memory to external or predictor memory."""

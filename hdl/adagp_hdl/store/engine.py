@@ -8,14 +8,15 @@ from adagp.spec.config import AcceleratorConfig
 from adagp.spec.isa import Engine
 
 from ..bus.burst_writer import BURSTS, BurstWriter
-from ..interfaces import ADDRESS_BITS, AxiWriteSignature, EngineSignature, VectorRead
+from ..interfaces import ADDRESS_BITS, AxiWriteSignature, BeatWrite, EngineSignature, VectorRead
+from ..memory.predictor import PredictorMemory
 from .assembler import Assembler
 from .groups import StoreGroups
 from .pieces import PieceReader
 
 
 class StoreEngine(wiring.Component):
-    """Vector memory → external memory, as ``Store`` says.
+    """Vector memory → external or predictor memory, as ``Store`` says.
 
     Sends one beat per cycle where it reads one word per cycle (FLOAT32: two beats per word and
     more); a run costs at least one cycle. ``vector_latency`` is that of the vector memory, whose data
@@ -29,9 +30,12 @@ class StoreEngine(wiring.Component):
     def __init__(self, config: AcceleratorConfig, *, vector_latency: int = 2):
         self._config = config
         self._latency = vector_latency
+        self._has_local = config.design.has_predictor_memory
+        local = {"local_write": Out(BeatWrite(PredictorMemory.beats(config), config.bus_bits))}
         super().__init__({
             **EngineSignature(Engine.STORE).members,
             "axi": Out(AxiWriteSignature(config.bus_bits, id_bits=1)),
+            **(local if self._has_local else {}),
             "bases": In(data.ArrayLayout(ADDRESS_BITS, 8)),
             "window_first": In(ADDRESS_BITS), "window_last": In(ADDRESS_BITS),
             "vector_read": Out(VectorRead(config.vector_lanes))})
@@ -39,7 +43,7 @@ class StoreEngine(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config = self._config
-        m.submodules.groups = groups = StoreGroups()
+        m.submodules.groups = groups = StoreGroups(config)
         m.submodules.pieces = pieces = PieceReader(config, latency=self._latency, beats=BurstWriter.beats(config))
         m.submodules.assembler = assembler = Assembler(config)
         m.submodules.writer = writer = BurstWriter(config)
@@ -49,6 +53,8 @@ class StoreEngine(wiring.Component):
         connect(m, pieces.vector_read, flipped(self.vector_read))
         connect(m, pieces.piece, assembler.piece)
         connect(m, writer.axi, flipped(self.axi))
+        if self._has_local:
+            connect(m, writer.memory, flipped(self.local_write))
         started = Signal(range(2 * BURSTS))
         m.d.comb += [
             groups.bases.eq(self.bases), pieces.freed.eq(writer.freed), assembler.word.eq(pieces.word),

@@ -1,14 +1,16 @@
 """The groups of consecutive elements that a store moves, and the runs they make."""
 
-from amaranth.hdl import Module, Mux, Signal, unsigned
+from amaranth.hdl import Const, Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from adagp.spec.config import AcceleratorConfig
 from adagp.spec.isa import Engine, FaultCause, Opcode
 
 from ..bus.burst import run_bytes
+from ..bus.burst_writer import write_run_layout
 from ..bus.walk import COUNT_BITS, Addresses, Loops
-from ..interfaces import ADDRESS_BITS, SCRATCHPAD_ADDRESS_BITS, Fault, Run, instruction_bits, instruction_layout
+from ..interfaces import ADDRESS_BITS, SCRATCHPAD_ADDRESS_BITS, Fault, instruction_bits, instruction_layout
 
 #: ``length`` elements from ``source`` on; ``address`` is where they go. ``first`` and ``last``: the
 #: run begins, ends with this group.
@@ -25,11 +27,14 @@ class StoreGroups(wiring.Component):
     whose address is no multiple of its element stays, and ``fault`` says so until reset.
     """
 
-    instruction: In(stream.Signature(unsigned(instruction_bits(Engine.STORE))))
-    bases: In(data.ArrayLayout(ADDRESS_BITS, 8))
-    run: Out(stream.Signature(data.StructLayout({"run": Run, "last": 1})))
-    group: Out(stream.Signature(StoreGroup))
-    fault: Out(Fault)
+    def __init__(self, config: AcceleratorConfig):
+        self._has_local = config.design.has_predictor_memory
+        super().__init__({
+            "instruction": In(stream.Signature(unsigned(instruction_bits(Engine.STORE)))),
+            "bases": In(data.ArrayLayout(ADDRESS_BITS, 8)),
+            "run": Out(stream.Signature(write_run_layout(config))),
+            "group": Out(stream.Signature(StoreGroup)),
+            "fault": Out(Fault)})
 
     def elaborate(self, platform):
         m = Module()
@@ -38,10 +43,15 @@ class StoreGroups(wiring.Component):
         m.submodules.source = source = Addresses(3, SCRATCHPAD_ADDRESS_BITS)
         m.submodules.destination = destination = Addresses(3, ADDRESS_BITS)
         active = Signal()
+        local = Const(0)
+        if self._has_local:
+            local = store.local
+            m.d.comb += self.run.payload.local.eq(local)
         m.d.comb += [loops.begin.eq(self.instruction.valid & ~active),
                      loops.step.eq(self.group.valid & self.group.ready),
                      self.instruction.ready.eq(loops.step & loops.ends[-1]),
-                     source.first.eq(store.source), destination.first.eq(self.bases[store.base] + store.offset)]
+                     source.first.eq(store.source),
+                     destination.first.eq(Mux(local, 0, self.bases[store.base]) + store.offset)]
         for i in range(3):
             m.d.comb += [loops.counts[i].eq(store[f"count{i}"]),
                          source.strides[i].eq(store[f"source_stride{i}"]),
