@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from math import gcd
 
+import numpy as np
+
 from adagp.spec.config import AcceleratorConfig
 from adagp.spec.isa import (INSTRUCTION_BYTES, TOKEN_LIMIT, Addend, Array, End, Engine, Fill, Format, Function,
                             Instruction, Load, Memory, Multiplier, PredictorArray, Store, Vector, encode)
@@ -76,14 +78,14 @@ class AccessTable:
     """The accesses that a later one may have to wait for, by memory."""
 
     def __init__(self):
-        self._accesses: dict[object, list[Access]] = defaultdict(list)
+        self._spaces: dict[object, _Space] = defaultdict(_Space)
 
     def dependencies(self, queue: Hashable, accesses, same: bool = False) -> dict[Hashable, int]:
         """Latest instruction of each other queue (with ``same``, of this one too) that conflicts with
         ``accesses``, which are (space, footprint, is a write)."""
         latest: dict[Hashable, int] = {}
         for space, footprint, write in accesses:
-            for access in self._accesses[space]:
+            for _, access in self._spaces[space].near(footprint):
                 if ((same or access.queue != queue) and (write or access.write)
                         and access.index > latest.get(access.queue, -1) and access.footprint.meets(footprint)):
                     latest[access.queue] = access.index
@@ -92,11 +94,44 @@ class AccessTable:
     def record(self, space, access: Access) -> None:
         """Forgets what the new access makes unreachable: all it covers, if it writes; reads of the
         same queue that it covers, if it reads."""
-        self._accesses[space] = [
-            old for old in self._accesses[space]
-            if not (access.footprint.covers(old.footprint)
-                    and (access.write or (not old.write and old.queue == access.queue)))]
-        self._accesses[space].append(access)
+        table = self._spaces[space]
+        for place, old in table.near(access.footprint):
+            if access.footprint.covers(old.footprint) and (
+                    access.write or (not old.write and old.queue == access.queue)):
+                table.forget(place)
+        table.add(access)
+
+
+class _Space:
+    """Accesses of one memory, found by their range of addresses."""
+
+    _NOWHERE = 1 << 62
+
+    def __init__(self):
+        self._accesses: list[Access | None] = []
+        self._low, self._high = np.empty(64, np.int64), np.empty(64, np.int64)
+        self._free: list[int] = []
+
+    def near(self, footprint: Footprint) -> list[tuple[int, Access]]:
+        """(place, access) of those whose range overlaps that of ``footprint``."""
+        used = len(self._accesses)
+        places = np.nonzero((self._low[:used] < footprint.high) & (self._high[:used] > footprint.low))[0]
+        return [(place, self._accesses[place]) for place in places.tolist()]
+
+    def add(self, access: Access) -> None:
+        if self._free:
+            place = self._free.pop()
+        else:
+            place = len(self._accesses)
+            self._accesses.append(None)
+            if place == len(self._low):
+                self._low, self._high = (np.concatenate([old, np.empty_like(old)]) for old in (self._low, self._high))
+        self._accesses[place] = access
+        self._low[place], self._high[place] = access.footprint.low, access.footprint.high
+
+    def forget(self, place: int) -> None:
+        self._low[place] = self._NOWHERE
+        self._free.append(place)
 
 
 @dataclass(frozen=True)
