@@ -29,43 +29,115 @@ class RandomNetwork:
                 torch.randint(classes, (count,), generator=generator))
 
 
+class Residual(nn.Module):
+    def __init__(self, inner: nn.Module):
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x):
+        return x + self.inner(x)
+
+
+class Branches(nn.Module):
+    """The outputs of several modules for the same input, concatenated."""
+
+    def __init__(self, *branches: nn.Module):
+        super().__init__()
+        self.branches = nn.ModuleList(branches)
+
+    def forward(self, x):
+        return torch.cat([branch(x) for branch in self.branches], dim=1)
+
+
 def random_network(seed: int) -> RandomNetwork:
-    """One to three convolutions (odd sizes, any stride and padding, non-square kernels), max pooling
-    with and without overlap and padding, up to two linear layers."""
+    """Up to three steps on an image, on tokens or on features, then up to two linear layers.
+
+    Steps on images are convolutions (odd sizes, any stride and padding, non-square kernels), residual
+    sums, concatenations of branches, upsampling; behind them activations of all kinds and max pooling
+    with and without overlap and padding.
+    """
     rng = random.Random(seed)
     torch.manual_seed(seed)
     batch = rng.choice((1, 2, 3, 5, 8))
-    if rng.random() < 0.15:
-        features = rng.randint(1, 20)
-        layers, shape, channels = [], (features,), features
+    kind = rng.random()
+    if kind < 0.1:
+        shape = (rng.randint(1, 20),)
+        layers, features = [], shape[0]
+    elif kind < 0.25:
+        shape = rng.randint(1, 7), rng.randint(1, 9)
+        layers, features = _token_steps(rng, *shape), shape[0] * shape[1]
     else:
-        channels, height, width = rng.randint(1, 5), rng.randint(3, 10), rng.randint(3, 10)
-        shape, layers = (channels, height, width), []
-        for _ in range(rng.randint(1, 3)):
-            kernel = rng.randint(1, min(4, height)), rng.randint(1, min(4, width))
-            stride = rng.randint(1, 3), rng.randint(1, 3)
-            padding = rng.randint(0, 2), rng.randint(0, 2)
-            outputs = rng.randint(1, 11)
-            layers.append(nn.Conv2d(channels, outputs, kernel, stride, padding, bias=rng.random() < 0.8))
-            height, width = ((n + 2 * p - k) // s + 1
-                             for n, p, k, s in zip((height, width), padding, kernel, stride))
-            channels = outputs
-            if rng.random() < 0.7:
-                layers.append(nn.ReLU())
-            if min(height, width) >= 2 and rng.random() < 0.5:
-                size, step = rng.randint(2, min(3, height, width)), rng.randint(1, 3)
-                border = rng.randint(0, size // 2)
-                layers.append(nn.MaxPool2d(size, step, border))
-                height, width = ((n + 2 * border - size) // step + 1 for n in (height, width))
-        layers.append(nn.Flatten())
-        channels *= height * width
+        shape = rng.randint(1, 5), rng.randint(3, 10), rng.randint(3, 10)
+        layers, features = _image_steps(rng, *shape)
+    layers.append(nn.Flatten())
     if rng.random() < 0.4:
         hidden = rng.randint(2, 13)
-        layers += [nn.Linear(channels, hidden), nn.ReLU()]
-        channels = hidden
-    layers.append(nn.Linear(channels, rng.randint(2, 11), bias=rng.random() < 0.8))
+        layers += [nn.Linear(features, hidden), _activation(rng)]
+        features = hidden
+    layers.append(nn.Linear(features, rng.randint(2, 11), bias=rng.random() < 0.8))
     predictor = PredictorConfig(size=rng.choice((2, 4)), channels=rng.randint(1, 5), kernel=rng.choice((1, 3)))
     return RandomNetwork(model=nn.Sequential(*layers), input_shape=shape, batch=batch, predictor=predictor)
+
+
+def _token_steps(rng: random.Random, tokens: int, features: int) -> list[nn.Module]:
+    hidden = rng.randint(1, 12)
+    return [Residual(nn.Sequential(nn.Linear(features, hidden), _activation(rng), nn.Linear(hidden, features)))]
+
+
+def _image_steps(rng: random.Random, channels: int, height: int, width: int) -> tuple[list[nn.Module], int]:
+    """The modules, and how many features they leave."""
+    layers = []
+    for _ in range(rng.randint(1, 3)):
+        step = rng.choice((_convolution, _convolution, _residual, _branches, _upsample))
+        modules, (channels, height, width) = step(rng, channels, height, width)
+        layers += modules
+        if rng.random() < 0.7:
+            layers.append(_activation(rng))
+        if min(height, width) >= 2 and rng.random() < 0.4:
+            size, stride = rng.randint(2, min(3, height, width)), rng.randint(1, 3)
+            border = rng.randint(0, size // 2)
+            layers.append(nn.MaxPool2d(size, stride, border))
+            height, width = ((n + 2 * border - size) // stride + 1 for n in (height, width))
+    return layers, channels * height * width
+
+
+def _convolution(rng: random.Random, channels: int, height: int, width: int):
+    kernel = rng.randint(1, min(4, height)), rng.randint(1, min(4, width))
+    stride = rng.randint(1, 3), rng.randint(1, 3)
+    padding = rng.randint(0, 2), rng.randint(0, 2)
+    outputs = rng.randint(1, 11)
+    size = [(n + 2 * p - k) // s + 1 for n, p, k, s in zip((height, width), padding, kernel, stride)]
+    return [nn.Conv2d(channels, outputs, kernel, stride, padding, bias=rng.random() < 0.8)], (outputs, *size)
+
+
+def _residual(rng: random.Random, channels: int, height: int, width: int):
+    hidden = rng.randint(1, 7)
+    inner = [_same(rng, channels, hidden), _activation(rng), _same(rng, hidden, channels)]
+    return [Residual(nn.Sequential(*inner))], (channels, height, width)
+
+
+def _branches(rng: random.Random, channels: int, height: int, width: int):
+    widths = [rng.randint(1, 6) for _ in range(rng.randint(1, 3))]
+    branches = [nn.Sequential(_same(rng, channels, width), _activation(rng)) for width in widths]
+    if rng.random() < 0.5:  # as in a dense block
+        branches.append(nn.Identity())
+        widths.append(channels)
+    return [Branches(*branches)], (sum(widths), height, width)
+
+
+def _upsample(rng: random.Random, channels: int, height: int, width: int):
+    factor = rng.randint(1, 2), rng.randint(1, 3)
+    return [nn.Upsample(scale_factor=factor)], (channels, height * factor[0], width * factor[1])
+
+
+def _same(rng: random.Random, channels: int, outputs: int) -> nn.Conv2d:
+    """A convolution that keeps height and width, often with a long kernel."""
+    kernel = rng.choice(((1, 1), (3, 3), (1, 7), (7, 1), (1, 3), (5, 1)))
+    return nn.Conv2d(channels, outputs, kernel, padding=(kernel[0] // 2, kernel[1] // 2), bias=rng.random() < 0.8)
+
+
+def _activation(rng: random.Random) -> nn.Module:
+    return rng.choice((nn.ReLU(), nn.ReLU(), nn.LeakyReLU(0.1), nn.ReLU6()))
 
 
 def random_config(seed: int) -> AcceleratorConfig:

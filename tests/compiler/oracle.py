@@ -34,11 +34,12 @@ class _OperandActivations(TorchFunctionMode):
 
     def __torch_function__(self, function, types, arguments=(), options=None):
         if function in (functional.conv2d, functional.linear):
-            arguments = [_rounded(argument) for argument in arguments]
-        return _rounded(function(*arguments, **(options or {})))
+            arguments = [rounded(argument) for argument in arguments]
+        return rounded(function(*arguments, **(options or {})))
 
 
-def _rounded(value):
+def rounded(value):
+    """``value``, if it is a tensor of activations or weights, as an operand; the gradient is not rounded."""
     if isinstance(value, torch.Tensor) and value.is_floating_point() and value.dim() > 1:
         return value + (value.bfloat16().float() - value).detach()
     return value
@@ -65,7 +66,7 @@ def errors_of_step(model: nn.Module, input_shape: tuple[int, ...], *, batch: int
     machine.run()
     trained, reference = copy.deepcopy(model), copy.deepcopy(model).train()
     with _OperandActivations():
-        logits = reference(data)
+        logits = reference(rounded(data))
     loss = functional.cross_entropy(logits, labels)
     loss.backward()
     training.read_model(machine.memory, trained)

@@ -1,4 +1,4 @@
-"""Plain float32 PyTorch doing what a compiled program does, by autograd."""
+"""PyTorch in float32 doing what a compiled program does, by autograd, with outputs rounded to operands."""
 
 import copy
 
@@ -8,6 +8,8 @@ from torch.nn import functional
 from adagp.compiler import Adam, Predictor, SGD
 from adagp.compiler.network import Add, Concatenate, Convolution, MaxPool, Upsample, activation_of
 from adagp.compiler.operation import INPUT
+
+from .oracle import rounded
 
 
 class Reference:
@@ -46,7 +48,7 @@ class Reference:
 
     def predict(self, data) -> None:
         """A batch of Phase GP."""
-        outputs = {INPUT: data}
+        outputs = {INPUT: rounded(data)}
         with torch.no_grad():
             for layer in self.training.layers:
                 y, before = self._layer(layer, outputs, self.weights, self.biases)
@@ -60,7 +62,7 @@ class Reference:
         """The logits; keeps the outputs, and what was there before the activations."""
         self._leaves = {name: weight.clone().requires_grad_() for name, weight in self.weights.items()}
         self._bias_leaves = {name: bias.clone().requires_grad_() for name, bias in self.biases.items()}
-        self._before, self._present, self._predictions, outputs = {}, {}, {}, {INPUT: data}
+        self._before, self._present, self._predictions, outputs = {}, {}, {}, {INPUT: rounded(data)}
         for layer in self.training.layers:
             y, before = self._layer(layer, outputs, self._leaves, self._bias_leaves)
             if before.requires_grad:
@@ -87,13 +89,12 @@ class Reference:
         elif isinstance(layer, Upsample):
             y = functional.interpolate(inputs[0], scale_factor=tuple(map(float, layer.factor)))
         else:
-            y = functional.conv2d(inputs[0], weights[layer.name].permute(0, 3, 1, 2), biases.get(layer.name),
-                                  layer.stride, layer.padding)
+            y = functional.conv2d(inputs[0], rounded(weights[layer.name].permute(0, 3, 1, 2)),
+                                  biases.get(layer.name), layer.stride, layer.padding)
         y = y.permute(0, 2, 3, 1)
-        activation = activation_of(layer)
-        if activation is None:
-            return y, y
-        return functional.leaky_relu(y, activation.slope).clamp_max(activation.most), y
+        if activation := activation_of(layer):
+            return rounded(functional.leaky_relu(y, activation.slope).clamp_max(activation.most)), y
+        return rounded(y), y
 
     def _pool(self, layer, before):
         """(size, size, channels), as the image holds it."""

@@ -5,6 +5,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from adagp.spec.config import AcceleratorConfig
+
 from .oracle import assert_step_matches
 
 
@@ -120,3 +122,72 @@ def test_training_step_matches_pytorch(name):
     build, shape = MODELS[name]
     torch.manual_seed(3)
     assert_step_matches(build(), shape)
+
+
+class Twice(nn.Module):
+    def forward(self, x):
+        return x + x
+
+
+class Doubled(nn.Module):
+    def forward(self, x):
+        return torch.cat((x, x), dim=1)
+
+
+class Readers(nn.Module):
+    """Two readers of one output. The first is the last to give its share of the gradient."""
+
+    def __init__(self, first: nn.Module, second: nn.Module):
+        super().__init__()
+        self.first, self.second = first, second
+
+    def forward(self, x):
+        return self.first(x) + self.second(x)
+
+
+@pytest.mark.parametrize("activation", [nn.Identity(), nn.ReLU(), nn.LeakyReLU(0.3), nn.ReLU6()], ids=repr)
+@pytest.mark.parametrize("first, second", [
+    (nn.Conv2d(5, 5, 3, padding=1), nn.Conv2d(5, 5, 1)),
+    (nn.MaxPool2d(2), nn.Conv2d(5, 5, 2, stride=2)),
+    (nn.MaxPool2d(3, 1, 1), nn.Conv2d(5, 5, 1)),
+    (nn.Upsample(scale_factor=2), nn.Conv2d(5, 5, 1, padding=2)),
+    (Doubled(), nn.Conv2d(5, 10, 1)),
+    (Twice(), nn.Conv2d(5, 5, 1)),
+    (nn.LeakyReLU(0.1), nn.Conv2d(5, 5, 1)),
+], ids=lambda module: type(module).__name__)
+def test_last_share_of_a_gradient_is_added_to_the_others_and_gated(first, second, activation):
+    torch.manual_seed(1)
+    model = nn.Sequential(nn.Conv2d(2, 5, 3, padding=1), activation, Readers(first, second), nn.Flatten(), nn.LazyLinear(3))
+    model(torch.zeros(1, 2, 4, 4))
+    assert_step_matches(model, (2, 4, 4), batch=3)
+
+
+@pytest.mark.parametrize("height, width", [(2, 20), (30, 4)])
+def test_upsampling_of_more_than_a_bank_is_cut_into_rows_or_parts_of_rows(height, width):
+    config = AcceleratorConfig(rows=5, columns=6, stream_elements=16384, stationary_elements=16384, vector_words=256)
+    model = classifier(nn.Conv2d(1, 10, 1), nn.Upsample(scale_factor=(1, 3)), nn.MaxPool2d((1, 3)),
+                       features=10 * height * width)
+    assert_step_matches(model, (1, height, width), batch=2, config=config)
+
+
+class InPlace(nn.Module):
+    """What reads ``x`` after the activation in place reads the activated one."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second, self.head = nn.Conv2d(2, 4, 1), nn.Conv2d(4, 4, 1), nn.Linear(64, 3)
+
+    def forward(self, x):
+        x = self.first(x)
+        y = self.second(functional.leaky_relu(x, 0.5, inplace=True))
+        y += x
+        return self.head(y.flatten(1))
+
+
+def test_operations_in_place_change_what_is_read_later():
+    torch.manual_seed(5)
+    assert_step_matches(InPlace(), (2, 4, 4))
+
+
+def test_activation_of_the_sample_stands_alone():
+    assert_step_matches(nn.Sequential(nn.ReLU(), nn.Linear(9, 4)), (9,))

@@ -6,7 +6,7 @@ from torch import nn
 
 from adagp.compiler import CompileError, compile_training
 from adagp.compiler.capture import capture
-from adagp.compiler.network import Convolution, MaxPool
+from adagp.compiler.network import Add, Convolution, MaxPool
 from adagp.compiler.operation import Activation
 from adagp.spec.config import AcceleratorConfig, preset
 
@@ -39,6 +39,107 @@ def test_linear_weight_is_reordered_to_channels_last_and_back():
     assert torch.equal(linear.weight_from_memory(stored, linear=True), weight)
 
 
+class Tokens(nn.Module):
+    """``rearrange`` between an image and a Linear over tokens."""
+
+    def __init__(self, rearrange):
+        super().__init__()
+        self.conv, self.linear, self.head = nn.Conv2d(1, 4, 2, stride=2), nn.Linear(4, 3), nn.Linear(48, 2)
+        self.rearrange = rearrange
+
+    def forward(self, x):
+        return self.head(self.linear(self.rearrange(self.conv(x))).flatten(1))
+
+
+@pytest.mark.parametrize("rearrange, image", [
+    (lambda x: x.flatten(2).transpose(1, 2), (1, 16, 4)),
+    (lambda x: x.view(x.shape[0], 4, -1).permute(0, 2, 1), (1, 16, 4)),
+    (lambda x: x.permute(0, 2, 3, 1), (4, 4, 4)),
+])
+def test_image_is_read_as_tokens_where_it_lies(rearrange, image):
+    _, linear, head = capture(Tokens(rearrange), (1, 8, 8)).operations
+    assert linear.image == image and linear.inputs == ("conv",)
+    assert head.image == (1, 1, 48) and head.flattened is None
+
+
+def test_order_that_the_machine_does_not_have_is_refused():
+    with pytest.raises(CompileError, match=r"linear: needs .* not \(16, 4\) out of the \(4, 4, 4\).* of conv"):
+        capture(Tokens(lambda x: x.flatten(2).reshape(-1, 16, 4)), (1, 8, 8))
+
+
+class Unactivated(nn.Module):
+    """Somebody else reads what the ReLU reads, so it cannot be fused."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.head = nn.Conv2d(1, 2, 1), nn.Linear(32, 3)
+
+    def forward(self, x):
+        x = self.conv(x)
+        return self.head((x + torch.relu(x)).flatten(1))
+
+
+def test_activation_is_fused_only_if_nobody_else_reads_its_input():
+    conv, relu, add, _ = capture(Unactivated(), (1, 4, 4)).operations
+    assert conv.activation is None
+    assert relu == Add(name="relu", inputs=("conv",), image=(4, 4, 2), activation=Activation())
+    assert add.inputs == ("conv", "relu")
+
+
+@pytest.mark.parametrize("module, activation", [
+    (nn.ReLU(), Activation()), (nn.LeakyReLU(0.25), Activation(slope=0.25)), (nn.ReLU6(), Activation(most=6)),
+    (nn.Hardtanh(0, 2), Activation(most=2)),
+])
+def test_activation_is_fused_into_the_convolution_past_max_pooling(module, activation):
+    conv, pool, _ = capture(nn.Sequential(nn.Conv2d(1, 2, 1), nn.MaxPool2d(2), module, nn.Flatten(), nn.Linear(8, 3)),
+                            (1, 4, 4)).operations
+    assert conv.activation == activation and pool.inputs == ("0",)
+
+
+def test_module_without_parameters_may_be_called_often():
+    relu = nn.ReLU()
+    conv, *_, linear = capture(nn.Sequential(nn.Conv2d(1, 2, 1), relu, relu, relu, nn.Flatten(), nn.Linear(32, 3)),
+                               (1, 4, 4)).operations
+    assert conv.activation == Activation() and [name for name in linear.inputs] == ["1_3"]
+
+
+def test_capture_leaves_the_model_in_its_mode():
+    model = Functional().eval()
+    model.conv.train()
+    capture(model, (1, 8, 8))
+    assert [module.training for module in model.modules()] == [False, True, False]
+
+
+def test_result_that_the_logits_do_not_need_is_left_out():
+    class Aside(Functional):
+        def forward(self, x):
+            torch.cat((x, x), dim=1)
+            return super().forward(x)
+    assert [type(operation) for operation in capture(Aside(), (1, 8, 8)).operations] == [Convolution, MaxPool, Convolution]
+
+
+class Apply(nn.Module):
+    """A function of the sample, then a Linear."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function, self.linear = function, nn.LazyLinear(3)
+
+    def forward(self, x):
+        return self.linear(self.function(x))
+
+
+def shared():
+    conv = nn.Conv2d(1, 1, 3, padding=1)
+    return nn.Sequential(conv, conv, nn.Flatten(), nn.Linear(64, 3))
+
+
+def tied():
+    first, second = nn.Linear(8, 8), nn.Linear(8, 8)
+    second.weight = first.weight
+    return nn.Sequential(first, second, nn.Linear(8, 3))
+
+
 def conv(**options):
     return nn.Sequential(nn.Conv2d(4, 4, 3, **options), nn.Flatten(), nn.LazyLinear(5))
 
@@ -49,11 +150,25 @@ def conv(**options):
     (nn.Sequential(nn.Conv2d(1, 2, 3), nn.Sigmoid(), nn.Flatten(), nn.Linear(72, 3)), (1, 8, 8), "1: Sigmoid is not mapped"),
     (nn.Sequential(nn.Conv2d(1, 2, 3)), (1, 8, 8), "the last layer must be a Linear"),
     (nn.Sequential(nn.Flatten(), nn.Linear(63, 3)), (1, 8, 8), "does not accept input of shape"),
+    (shared(), (1, 8, 8), "0_2: must have parameters of its own, not share those of 0"),
+    (tied(), (8,), "1: must have parameters of its own, not share those of 0"),
+    (nn.Sequential(nn.Dropout(0.1), nn.Linear(4, 3)).eval(), (4,), "0: Dropout.p must be 0, not 0.1"),
+    (nn.Sequential(nn.Linear(4, 3), nn.ReLU()), (4,), "the last layer must be a Linear"),
+    (Apply(lambda x: x + x[:, :1]), (4,), "adds equal shapes that lie alike"),
+    (Apply(lambda x: torch.add(x, x, alpha=2)), (4,), "add: adds two activations, without alpha"),
+    (Apply(lambda x: x + 1), (4,), "add: adds two activations"),
+    (Apply(lambda x: x[:, :1].flatten(1)), (2, 4), r"linear: needs \(features\).* not \(4,\) out of the \(1, 2, 4\)"),
+    (Apply(lambda x: torch.cat((x, x), 1)), (2, 2), "cat: concatenates channels or features, not dimension 1 of 3"),
+    (Apply(lambda x: nn.functional.hardtanh(x)), (4,), r"hardtanh: Hardtanh.min_val must be 0, not -1.0"),
+    (Apply(lambda x: nn.functional.hardtanh(x, 0, 1.001)), (4,), r"exact in bfloat16, not 1.001"),
+    (nn.Sequential(nn.Upsample(size=(6, 7)), nn.Flatten(), nn.Linear(42, 3)), (1, 4, 4),
+     "0: Upsample must be 'nearest' with integer factors, not 'nearest' with 1.5 and 1.75"),
     (nn.Sequential(nn.Conv2d(1, 2, 3), nn.MaxPool2d(2, ceil_mode=True), nn.Flatten(), nn.Linear(18, 3)), (1, 8, 8),
      "1: MaxPool2d needs ceil_mode False"),
 ])
 def test_what_cannot_be_mapped_is_refused_with_layer_and_reason(model, shape, words):
-    model(torch.zeros(1, *shape)) if isinstance(list(model.modules())[-1], nn.LazyLinear) else None
+    if isinstance(list(model.modules())[-1], nn.LazyLinear):
+        model(torch.zeros(1, *shape))
     with pytest.raises(CompileError, match=words):
         capture(model, shape)
 
