@@ -21,7 +21,7 @@ def test_purposes_agree_with_the_passes_of_array_instructions():
         purposes = training.purposes[phase]
         assert len(purposes) == len(instructions) - 1
         for instruction, purpose in zip(instructions, purposes):
-            assert purpose.layer in layers | {"cross entropy"} and purpose.work
+            assert purpose.layer in layers | {"cross entropy", "predictor"} and purpose.work
             if isinstance(instruction, Array):
                 assert purpose.work in works[instruction.tag]
         updated = {purpose.layer for purpose in purposes if purpose.work == "update"}
