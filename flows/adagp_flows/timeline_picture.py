@@ -13,7 +13,8 @@ from .timeline import RecordedBatch, macs_per_cycle, share
 
 _PREDICTOR_WORK = ("predict", "train predictor")
 _LIGHTER = {"forward": 0.0, "input gradient": 0.3, "weight gradient": 0.5, "update": 0.7}  # towards white
-_COLOURS = ("#4477aa", "#ee8866", "#228833", "#ccbb44", "#aa3377", "#66ccee", "#994455", "#44bb99", "#997700", "#6699cc")
+_COLOURS = ("#4477aa", "#ee8866", "#228833", "#ccbb44", "#aa3377", "#66ccee", "#994455", "#44bb99", "#997700",
+            "#6699cc")
 _WAITS, _MACS = "#e4e4e4", "#222222"
 _WINDOWS = 1000  # along the longest batch
 _HEIGHT = 0.84    # of an engine that works all the time
@@ -75,7 +76,8 @@ def _draw_batch(axes, batch: RecordedBatch, config: AcceleratorConfig, longest: 
     for row, engine in enumerate(engines):
         activity = batch.timeline.engines[engine]
         base = top = np.full(len(edges) - 1, len(engines) - 1 - row, float)
-        parts = [(_style(purpose, colours[purpose.layer]), part) for purpose, part in batch.covered(engine, edges).items()]
+        parts = [(_style(purpose, colours[purpose.layer]), part)
+                 for purpose, part in batch.covered(engine, edges).items()]
         for style, part in [*parts, ({"facecolor": _WAITS, "linewidth": 0}, share(activity.waits, edges))]:
             lower, top = top, top + _HEIGHT * part
             axes.stairs(np.where(part > 1e-9, top, np.nan), edges, baseline=lower, fill=True, **style)

@@ -17,7 +17,8 @@ def test_purposes_agree_with_the_passes_of_array_instructions():
              Pass.WEIGHT_GRADIENT: {"weight gradient"}, Pass.PREDICTOR: {"predict", "train predictor"}}
     layers = {layer.name for layer in training.layers}
     for phase, program in training.programs.items():
-        instructions = [decode(program[place:place + INSTRUCTION_BYTES]) for place in range(0, len(program), INSTRUCTION_BYTES)]
+        instructions = [decode(program[place:place + INSTRUCTION_BYTES])
+                        for place in range(0, len(program), INSTRUCTION_BYTES)]
         purposes = training.purposes[phase]
         assert len(purposes) == len(instructions) - 1
         for instruction, purpose in zip(instructions, purposes):
