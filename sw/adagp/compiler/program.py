@@ -175,8 +175,8 @@ class ProgramBuilder:
             yield Memory.VECTOR, words(i.a, i.a_stride0, i.a_stride1, i.a_stride2), False
             if i.addend == Addend.B or (i.multiplier == Multiplier.B and i.function == Function.ARITHMETIC):
                 yield Memory.VECTOR, words(i.b, i.b_stride0, i.b_stride1, i.b_stride2), False
-            space = "quality" if i.function == Function.REPORT else Memory.VECTOR
-            yield space, words(i.d, i.d_stride0, i.d_stride1, i.d_stride2), True
+            if i.function != Function.REPORT:  # whose d are registers that no other instruction knows
+                yield Memory.VECTOR, words(i.d, i.d_stride0, i.d_stride1, i.d_stride2), True
         elif isinstance(i, Array):
             yield from self._array_footprints(i)
 
