@@ -204,10 +204,10 @@ class Maker:
 
     def vector(self) -> Vector:
         rng = self.rng
-        function = Function.ARITHMETIC if rng.random() < 0.5 else Function(rng.choice(11))
         counts = self.counts(24)
-        if function == Function.REPORT:
+        if rng.random() < 0.1:
             return self._report(counts)
+        function = Function.ARITHMETIC if rng.random() < 0.5 else Function(rng.choice(10))
         d, d_strides = self.words.walk(rng, counts, 1, distinct=True)
         sources = {}
         for name in "ab":

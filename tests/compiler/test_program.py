@@ -1,12 +1,20 @@
 """Footprints, tokens and sync bits of the program builder."""
 
 import random
+from dataclasses import replace
+
+import numpy as np
+import pytest
 
 from adagp.compiler.program import Footprint, ProgramBuilder
-from adagp.spec.config import AcceleratorConfig
-from adagp.spec.isa import Addend, Engine, Format, Load, Memory, Store, Vector, decode
+from adagp.golden import GoldenMachine
+from adagp.spec.config import AcceleratorConfig, Design
+from adagp.spec.isa import (
+    Addend, Array, Engine, Fill, Format, Function, Load, Memory, Pass, PredictorArray, Store, Vector, decode)
+from adagp_tb.random_instructions import Maker
+from adagp_tb.random_programs import MEMORY_BYTES, PROGRAM_ADDRESS, random_program
 
-CONFIG = AcceleratorConfig(rows=4, columns=4, bus_bits=64)
+CONFIG = AcceleratorConfig(rows=4, columns=4, bus_bits=64, predictor_rows=3, predictor_columns=3, design=Design.MAX)
 
 
 def addresses(address, length, loops):
@@ -38,16 +46,21 @@ def test_footprint_contains_every_address_and_tells_disjoint_only_if_disjoint():
     assert told_apart > 300
 
 
-def load(word, words=1):
-    return Load(memory=Memory.VECTOR, format=Format.FLOAT32, base=0, offset=0, destination=word * 4, length=4 * words)
+def load(word, words=1, **options):
+    return Load(**dict(memory=Memory.VECTOR, format=Format.FLOAT32, offset=0, destination=word * 4, length=4 * words) | options)
 
 
 def add(d, a, b):
     return Vector(a=a, b=b, d=d, addend=Addend.B)
 
 
-def store(word, offset=1024):
-    return Store(format=Format.FLOAT32, base=0, offset=offset, source=word * 4, length=4)
+def store(word, offset=1024, **options):
+    return Store(format=Format.FLOAT32, offset=offset, source=word * 4, length=4, **options)
+
+
+def tile(kind, accumulator, **options):
+    return kind(tag=Pass.PREDICTOR, columns=3, stream=0, stationary=0, accumulator=accumulator, stream_count0=2,
+                row_count0=3, stream_stride0=3, row_stride0=3, **options)
 
 
 def built(*instructions):
@@ -78,6 +91,73 @@ def test_what_is_already_known_is_not_waited_for_again():
 def test_sync_only_where_words_conflict():
     instructions = built(load(0, 8), add(8, 0, 1), add(9, 2, 3), add(10, 8, 9), add(11, 4, 5))
     assert [i.sync for i in instructions[1:5]] == [0, 0, 1, 0]
+
+
+def test_the_predictor_memory_is_a_place_of_its_own():
+    kept, elsewhere, other, back = built(store(0, 64, local=1, base=1), load(1, offset=64), load(2, offset=80, local=1),
+                                         load(3, offset=64, local=1))[:-1]
+    assert kept.signal == {Engine.LOAD} and back.wait == {Engine.STORE}
+    assert elsewhere.wait == other.wait == set()
+    again = built(load(0, offset=64, local=1, base=1), store(1, 68, local=1, base=2), store(2, 80, local=1))
+    assert again[0].signal == {Engine.STORE} and again[1].wait == {Engine.LOAD} and again[2].wait == set()
+
+
+@pytest.mark.parametrize("memory, first, second", [
+    (Memory.STREAM, Array, PredictorArray), (Memory.STATIONARY, Array, PredictorArray),
+    (Memory.PREDICTOR_STREAM, PredictorArray, Array), (Memory.PREDICTOR_STATIONARY, PredictorArray, Array)])
+def test_each_array_waits_for_its_own_memories(memory, first, second):
+    """The two have accumulators apart; then the one waits for the other's."""
+    filled, own, other, _ = built(Fill(memory=memory, destination=0, length=9), tile(first, 8), tile(second, 16))
+    assert filled.signal == {first.engine} and own.wait == {Engine.LOAD} and other.wait == set()
+    giver, taker, _ = built(tile(first, 8), tile(second, 9))
+    assert giver.signal == {second.engine} and taker.wait == {first.engine}
+
+
+def test_the_predictors_array_reads_chunks_of_its_own_rows():
+    reads = dict(row_count1=2, row_stride1=9, chunk_stride=8)  # 6 rows: for 3 rows elements 0 to 5 and 8 to 13
+    inside, gap = (Fill(memory=Memory.PREDICTOR_STREAM, destination=first, length=1, count0=2, destination_stride0=8)
+                   for first in (5, 6))
+    assert built(tile(PredictorArray, 8, **reads), inside)[1].wait == {Engine.PREDICTOR}
+    assert built(tile(PredictorArray, 8, **reads), gap)[1].wait == set()
+
+
+def test_a_report_waits_for_its_words_but_not_for_registers():
+    def report(a, d):
+        return Vector(function=Function.REPORT, a=a, d=d)
+    loaded, made, told, again, beside, _ = built(load(0), add(4, 0, 0), report(4, 5), report(0, 5), add(5, 0, 0))
+    assert loaded.signal == {Engine.VECTOR} and made.wait == {Engine.LOAD}
+    assert (told.sync, again.sync, beside.sync) == (1, 0, 0)
+    told, overwritten, _ = built(report(4, 0), load(4))
+    assert told.signal == {Engine.LOAD} and overwritten.wait == {Engine.VECTOR}
+    assert built(report(4, 9), load(9))[1].wait == set()
+
+
+@pytest.mark.parametrize("design", [Design.EFFICIENT, Design.MAX])
+def test_derived_tokens_keep_random_programs_free_of_races(design):
+    """Those of random programs taken away and derived anew; zones that wrap around a memory's end
+    and base registers that meet are not the builder's."""
+    config, kept = CONFIG.with_design(design), 0
+    for seed in range(120):
+        zones = Maker(config, np.random.default_rng(seed)).zones.values()
+        if any(zone.first + zone.size + 4 * config.rows > zone.modulus for zone in zones):
+            continue
+        program, builder = random_program(config, seed), ProgramBuilder(config)
+        for i in program.instructions[:-1]:
+            if isinstance(i, Load | Store) and not i.local:
+                i = replace(i, base=0, offset=(i.offset + program.bases[i.base]) % 2**32)
+            builder.emit(replace(i, wait=frozenset(), signal=frozenset()))
+        code = builder.finish()
+        machines = [GoldenMachine(config, MEMORY_BYTES, check=check) for check in (False, True)]
+        for machine in machines:
+            program.place(machine)
+        machines[1].memory[PROGRAM_ADDRESS:PROGRAM_ADDRESS + len(code)] = np.frombuffer(code, np.uint8)
+        machines[1].write("BASE[0]", 0)
+        for machine in machines:
+            machine.run()
+        assert np.array_equal(*(machine.memory[:PROGRAM_ADDRESS] for machine in machines))
+        assert np.array_equal(*(machine.predictor_memory for machine in machines))
+        kept += 1
+    assert kept >= 10
 
 
 def test_program_is_decodable_and_ends():

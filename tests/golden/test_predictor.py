@@ -1,5 +1,7 @@
 """What designs with hardware for the predictor have: its memory, its array, counters that tell them apart."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from golden_programs import ONE, TINY, fault, load, machine_with, store, tile
@@ -163,6 +165,16 @@ def test_identification_tells_the_predictors_hardware(design):
     assert machine.read("ARRAY") >> 16 & 0xFF == design
     machine.write("SCHEDULE[0].RATIO", 1 << 16 | 300)
     assert machine.read("PREDICTOR") >> 24 == 255
+
+
+def test_reports_reach_all_registers_whatever_the_size_of_the_vector_memory():
+    """64 words, so that word 37 is also that of 101, and 128 registers."""
+    machine = warmup([Vector(function=Function.REPORT, a=1, a_stride0=1, count0=3, d=101, d_stride0=-38), End()],
+                     replace(MAX, vector_words=64))
+    machine.vector[1:4, 0] = [1, 2, 4]
+    machine.run()
+    reports = np.array([machine.read(f"QUALITY[{index}]") for index in range(128)], np.uint32).view(np.float32)
+    assert {int(index): reports[index] for index in np.flatnonzero(reports)} == {101: 1, 63: 2, 25: 4}
 
 
 def test_a_lane_of_b_is_broadcast():

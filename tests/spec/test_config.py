@@ -34,6 +34,20 @@ def test_designs_differ_in_nothing_else():
     assert low.design is Design.LOW and low.with_design(Design.BASELINE) == config
 
 
+def test_designs_tell_what_they_have_for_the_predictor():
+    assert [design.has_predictor_memory for design in Design] == [False, False, True, True]
+    assert [design.has_predictor_array for design in Design] == [False, False, False, True]
+
+
+def test_the_predictors_array_has_lanes_of_its_own():
+    config = AcceleratorConfig(rows=16, columns=12, bus_bits=64, predictor_rows=3, predictor_columns=7,
+                               predictor_stream_elements=64, predictor_stationary_elements=256)
+    assert (config.array.stream_lanes, config.array.stationary_lanes) == (16, 16)
+    own = config.predictor_array
+    assert (own.rows, own.columns, own.stream_lanes, own.stationary_lanes) == (3, 7, 4, 8)
+    assert (own.stream_elements, own.stationary_elements) == (64, 256)
+
+
 @pytest.mark.parametrize("name, value, rule", [
     ("rows", 1, "an integer from 2 to 128"), ("rows", 129, "an integer from 2 to 128"),
     ("rows", True, "an integer from 2 to 128"), ("columns", 0, "an integer from 2 to 128"),
@@ -44,6 +58,10 @@ def test_designs_differ_in_nothing_else():
     ("vector_words", 32, "a power of two from 64 to 65536"), ("vector_words", 1 << 17, "a power of two from 64 to 65536"),
     ("vector_banks", 3, "a power of two from 2 to 16"), ("queue_depth", 1, "a power of two from 2 to 64"),
     ("burst_beats", 512, "a power of two from 1 to 256"), ("read_buffer_beats", 16, "a power of two from 32 to 4096"),
+    ("predictor_rows", 9, "an integer from 2 to 8, as the main array"), ("predictor_columns", 1, "an integer from 2 to 8, as the main array"),
+    ("predictor_elements", 32, "a power of two from 64 to 67108864"), ("predictor_elements", 100, "a power of two from 64 to 67108864"),
+    ("predictor_stream_elements", 64, "a power of two from 128 to 1048576"),
+    ("predictor_stationary_elements", 1 << 21, "a power of two from 128 to 1048576"),
     ("operand", FLOAT32, "BFLOAT16"), ("accumulator", BFLOAT16, "FLOAT32")])
 def test_errors_name_parameter_rule_and_value(name, value, rule):
     with pytest.raises(ValueError, match=f"AcceleratorConfig.{name} must be {rule}, not {re.escape(repr(value))}"):

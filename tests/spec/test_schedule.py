@@ -1,8 +1,8 @@
 """Phases of batches against the paper's rules."""
 
-import pytest
-
 import struct
+
+import pytest
 
 from adagp.spec.registers import REGISTERS
 from adagp.spec.schedule import Adaptive, Phase, PhaseCounter, Row, Schedule
@@ -72,6 +72,7 @@ def test_no_number_is_a_low_quality():
     (lambda: Row(gp=1 << 16), "Row.gp must be an integer from 0 to 65535, not 65536"),
     (lambda: Row(bp=0.5), "Row.bp must be an integer from 0 to 65535, not 0.5"),
     (lambda: Schedule(warmup=1, gp=0, bp=0), "Row.gp and Row.bp must not both be 0"),
+    (lambda: Schedule(warmup=1, gp=2, rows=(Row(),)), "Schedule must get rows, or gp and bp, not both: gp=2 and bp=1"),
     (lambda: Schedule(warmup=1, rows=(Row(), Row())), "Schedule.rows must have a number of batches in all but the last"),
     (lambda: Schedule(warmup=1, rows=(Row(batches=1),) * 9), "Schedule.rows must be at most 8, not 9"),
     (lambda: Adaptive(least=3, most=2, raise_at=1, lower_at=0), "Adaptive.most must be an integer from 3 to 65535, not 2"),

@@ -254,8 +254,8 @@ def footprints(i: Instruction, config: AcceleratorConfig):
         yield Memory.VECTOR, words(i.a, i.a_stride0, i.a_stride1, i.a_stride2), False
         if reads_b(i):
             yield Memory.VECTOR, words(i.b, i.b_stride0, i.b_stride1, i.b_stride2), False
-        space = "quality" if i.function == Function.REPORT else Memory.VECTOR
-        yield space, words(i.d, i.d_stride0, i.d_stride1, i.d_stride2), True
+        if i.function != Function.REPORT:  # whose d are registers that no other instruction knows
+            yield Memory.VECTOR, words(i.d, i.d_stride0, i.d_stride1, i.d_stride2), True
     elif isinstance(i, Array):
         yield from _array_footprints(i, config)
 

@@ -331,7 +331,7 @@ class Vector(Instruction):
 
     ``sync`` makes the instruction wait until all earlier vector instructions have written; without
     it the instruction must not read or write a word that an earlier one since the last ``sync``
-    writes, nor write one that such an instruction reads. Within an instruction a word may be read
+    writes, nor write one that such an instruction reads; reports take effect in order without it. Within an instruction a word may be read
     and written only by the same loop index (d may equal a or b, not overlap them otherwise), and
     no word may be written twice.
     """

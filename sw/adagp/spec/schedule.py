@@ -90,6 +90,8 @@ class Schedule:
                  adaptive: Adaptive | None = None):
         if not isinstance(warmup, int) or not 0 <= warmup <= _BATCHES:
             raise ValueError(f"Schedule.warmup must be an integer from 0 to {_BATCHES}, not {warmup!r}")
+        if rows and (gp, bp) != (0, 1):
+            raise ValueError(f"Schedule must get rows, or gp and bp, not both: gp={gp!r} and bp={bp!r}")
         rows = tuple(rows) or (Row(gp=gp, bp=bp),)
         if len(rows) > ROWS:
             raise ValueError(f"Schedule.rows must be at most {ROWS}, not {len(rows)}")
