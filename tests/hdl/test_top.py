@@ -108,8 +108,8 @@ def epochs(machine, seed):
     rng = np.random.default_rng(seed)
     place(machine, ENTIRE if seed % 2 else MARKING)
     adaptive = Adaptive(least=1, most=3, raise_at=0, lower_at=-1, patience=2)  # the quality stays 0: k grows
-    configure(machine, Schedule(warmup=3, rows=(Row(batches=6, gp=2, bp=1), Row(batches=8, gp=1, bp=2), Row(gp=3, bp=1)),
-                                adaptive=adaptive if seed % 3 == 0 else None), 40)
+    rows = Row(batches=6, gp=2, bp=1), Row(batches=8, gp=1, bp=2), Row(gp=3, bp=1)
+    configure(machine, Schedule(warmup=3, rows=rows, adaptive=adaptive if seed % 3 == 0 else None), 40)
     epoch, step = 7, int(rng.integers(1, 7))
     for register, value in (("EPOCH_BATCHES", epoch), ("ORDER_STEP", step), ("BASE[0]", TARGET), ("STRIDE[0]", 32),
                             ("BASE[3]", 0x100), ("STRIDE[3]", step * 16), ("REWIND[3]", (step - epoch) * 16 % 2**32)):
@@ -121,7 +121,6 @@ def test_epochs_run_from_one_doorbell_as_on_the_golden_machine(rtl, seed):
     golden = GoldenMachine(CONFIG, BYTES)
     for machine in (rtl, golden):
         epochs(machine, seed)
-        machine.write("BASE[0]", TARGET)
         machine.run()
         machine.write("BATCHES", 3)  # the schedule goes on
         machine.run()
