@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from .simulation import DRIVER, Simulation
 CONTROL = Path(__file__).with_name("activity.vlt")
 _MAX_CYCLES = 100_000_000
 _POLLS = 100_000
+_PROGRESS_CYCLES = 1 << 20
 
 
 class RtlMachine:
@@ -28,6 +30,9 @@ class RtlMachine:
     :class:`adagp_tb.simulation.Simulation`. A ``run`` that takes more than ``max_cycles`` raises
     TimeoutError; a breach of the bus rules raises BusViolation. ``trace`` names a VCD file, which is
     complete after ``close``. The first machine of a configuration is compiled, which takes seconds.
+
+    ``register_writes`` counts those between the last doorbell and its interrupt: what the host had to
+    do for the machine to go on.
     """
 
     def __init__(self, config: AcceleratorConfig, memory_bytes: int, *, latency: int = 30,
@@ -40,10 +45,12 @@ class RtlMachine:
             stall_probability=stall_probability, seed=seed, outstanding=outstanding,
             interleave=interleave, trace=trace)
         self.memory = self.simulation.memory
+        self.register_writes, self._unattended = 0, False
         self.write("INTERRUPT_ENABLE", _bit("INTERRUPT_ENABLE", "done") | _bit("INTERRUPT_ENABLE", "fault"))
 
     def write(self, register: str, value: int) -> None:
         """Writes a 32-bit register over AXI4-Lite."""
+        self.register_writes += self._unattended
         if response := self.simulation.write(offset(register), value):
             raise RuntimeError(f"the machine refused to write {value:#x} to {register} with response {response}")
 
@@ -63,12 +70,15 @@ class RtlMachine:
         """Rings the doorbell and returns at once; clock the machine with ``simulation.run``."""
         self._acknowledge()
         self.write("CONTROL", _bit("CONTROL", "start"))
+        self.register_writes, self._unattended = 0, True
 
-    def run(self) -> None:
-        """Runs BATCHES batches to the interrupt; MachineFault if the machine is or gets faulted."""
+    def run(self, *, progress: Callable[[int], None] | None = None) -> None:
+        """Runs BATCHES batches to the interrupt; MachineFault if the machine is or gets faulted.
+
+        ``progress`` is called now and then with the number of the running batch (register BATCH)."""
         if not self.read("STATUS") & _bit("STATUS", "fault"):
             self.start()
-            self.simulation.run(self.max_cycles)
+            self._await_interrupt(progress)
             self._acknowledge()
         if self.read("STATUS") & _bit("STATUS", "fault"):
             raise MachineFault(FaultCause(self.read("FAULT_CAUSE")), self.read("FAULT_ADDRESS"))
@@ -91,6 +101,15 @@ class RtlMachine:
     def cycles(self) -> int:
         """Clock cycles since the machine was made, register accesses included."""
         return self.simulation.cycles
+
+    def _await_interrupt(self, progress: Callable[[int], None] | None) -> None:
+        last = self.cycles + self.max_cycles
+        while progress and last - self.cycles > _PROGRESS_CYCLES:
+            if self.simulation.clock(_PROGRESS_CYCLES):
+                break
+            progress(self.read("BATCH"))
+        self.simulation.run(max(last - self.cycles, 1))
+        self._unattended = False
 
     def _acknowledge(self) -> None:
         self.write("INTERRUPT_PENDING", _bit("INTERRUPT_PENDING", "done") | _bit("INTERRUPT_PENDING", "fault"))

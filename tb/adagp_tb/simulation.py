@@ -81,12 +81,17 @@ class Simulation:
 
     def run(self, max_cycles: int) -> None:
         """Clocks until ``irq`` is high; TimeoutError after ``max_cycles``."""
-        for start in range(0, max_cycles, _CHUNK):
-            raised = self._library.machine_run(self._machine, min(_CHUNK, max_cycles - start))
+        if not self.clock(max_cycles):
+            raise TimeoutError(f"no interrupt within {max_cycles} cycles (now at cycle {self.cycles})")
+
+    def clock(self, cycles: int) -> bool:
+        """Clocks until ``irq`` is high, for at most ``cycles``; whether it is."""
+        for start in range(0, cycles, _CHUNK):
+            raised = self._library.machine_run(self._machine, min(_CHUNK, cycles - start))
             self._check()
             if raised:
-                return
-        raise TimeoutError(f"no interrupt within {max_cycles} cycles (now at cycle {self.cycles})")
+                return True
+        return False
 
     def inject(self, *, read_error: int | None = None, write_error: int | None = None) -> None:
         """From now on a beat read at, or a burst written over, the given byte address answers SLVERR.

@@ -186,7 +186,8 @@ def test_schedule_goes_on_from_start_to_start(schedule, want):
 
 
 def random_schedule(rng):
-    rows = [Row(batches=rng.randint(1, 12), gp=rng.randint(0, 4), bp=rng.randint(1, 3)) for _ in range(rng.randint(1, 8))]
+    rows = [Row(batches=rng.randint(1, 12), gp=rng.randint(0, 4), bp=rng.randint(1, 3))
+            for _ in range(rng.randint(1, 8))]
     adaptive = Adaptive(least=rng.randint(0, 1), most=rng.randint(1, 4), raise_at=0.25, lower_at=-0.25,
                         patience=rng.randint(1, 3))
     return Schedule(warmup=rng.choice([0, 0, 3]), rows=(*rows[:-1], Row(gp=rng.randint(1, 4))),

@@ -9,7 +9,8 @@ from adagp.spec.isa import (
     Array, End, Engine, FaultCause, Fill, Format, Load, Memory, Pass, Store, Vector, encode)
 from adagp.spec.machine import MachineFault
 from adagp.spec.registers import REGISTERS
-from adagp.spec.schedule import Phase, PhaseCounter, Schedule
+from adagp.spec.schedule import Adaptive, Phase, PhaseCounter, Row, Schedule
+from adagp_tb import rtl_machine
 from adagp_tb.rtl_machine import RtlMachine
 
 CONFIG = preset("tiny")
@@ -99,6 +100,76 @@ def test_evaluation_leaves_the_batch_number(rtl):
     assert rtl.read("BASE[0]") == TARGET + 96
 
 
+ENTIRE = {phase: marking(0x1000 + phase) for phase in Phase}
+
+
+def epochs(machine, seed):
+    """Several epochs of an adaptive schedule or a table, with entering, leaving and a shuffled order."""
+    rng = np.random.default_rng(seed)
+    place(machine, ENTIRE if seed % 2 else MARKING)
+    adaptive = Adaptive(least=1, most=3, raise_at=0, lower_at=-1, patience=2)  # the quality stays 0: k grows
+    rows = Row(batches=6, gp=2, bp=1), Row(batches=8, gp=1, bp=2), Row(gp=3, bp=1)
+    configure(machine, Schedule(warmup=3, rows=rows, adaptive=adaptive if seed % 3 == 0 else None), 40)
+    epoch, step = 7, int(rng.integers(1, 7))
+    for register, value in (("EPOCH_BATCHES", epoch), ("ORDER_STEP", step), ("BASE[0]", TARGET), ("STRIDE[0]", 32),
+                            ("BASE[3]", 0x100), ("STRIDE[3]", step * 16), ("REWIND[3]", (step - epoch) * 16 % 2**32)):
+        machine.write(register, value)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_epochs_run_from_one_doorbell_as_on_the_golden_machine(rtl, seed):
+    golden = GoldenMachine(CONFIG, BYTES)
+    for machine in (rtl, golden):
+        epochs(machine, seed)
+        machine.run()
+        machine.write("BATCHES", 3)  # the schedule goes on
+        machine.run()
+    assert rtl.register_writes == 0
+    assert np.array_equal(rtl.memory, golden.memory) and len(np.unique(marks(rtl, 43))) >= 3
+    names = {path for path in REGISTERS if not path.endswith((".LO", ".HI"))} - {"VERSION", "INTERRUPT_ENABLE"}
+    compared = {path: rtl.read(path) for path in names - {"INTERRUPT_PENDING"}}
+    assert compared == {path: golden.read(path) for path in compared}
+    assert [rtl.counter(f"PHASE_BATCHES[{phase.value}]") for phase in Phase] == [
+        golden.counter(f"PHASE_BATCHES[{phase.value}]") for phase in Phase]
+
+
+def test_live_k_is_seen_in_the_register(rtl):
+    configure(rtl, Schedule(warmup=0, gp=300, bp=1), 0)
+    assert rtl.read("PREDICTOR") == 255 << 24
+    rtl.write("SCHEDULE[0].RATIO", 7 | 1 << 16)
+    assert rtl.read("PREDICTOR") == 7 << 24
+    rtl.write("MODE", 2)
+    rtl.write("ADAPTIVE.BOUNDS", 5 | 9 << 16)
+    assert rtl.read("PREDICTOR") == 5 << 24
+
+
+def test_write_back_runs_between_two_batches(rtl):
+    place(rtl, ENTIRE)
+    configure(rtl, Schedule(warmup=100), 9)
+    rtl.write("BASE[0]", TARGET)
+    rtl.write("STRIDE[0]", 32)
+    rtl.start()
+    while rtl.read("BATCH") < 3:
+        pass
+    rtl.write("CONTROL", 0b1000)
+    assert rtl.register_writes == 1
+    rtl.simulation.run(1_000_000)
+    assert (marks(rtl, 9) == 0x1000 + Phase.WARMUP).all() and (marks(rtl, 10)[9] == 0x1000 + Phase.LEAVE).all()
+    assert rtl.read("BATCH") == 9 and rtl.counter("PHASE_BATCHES[5]") == 2
+    assert rtl.counter("PHASE_BATCHES[4]") == 1 and rtl.read("STATUS") == 0b10 | Phase.LEAVE << 4
+
+
+def test_progress_is_told_while_the_machine_runs(rtl, monkeypatch):
+    monkeypatch.setattr(rtl_machine, "_PROGRESS_CYCLES", 500)
+    place(rtl, MARKING)
+    configure(rtl, Schedule(warmup=100), 30)
+    rtl.write("BASE[0]", TARGET)
+    seen = []
+    rtl.run(progress=seen.append)
+    assert len(seen) > 5 and seen == sorted(seen) and 0 < seen[len(seen) // 2] < 30 == rtl.read("BATCH")
+    assert rtl.register_writes == 0
+
+
 WORK = [
     Load(memory=Memory.STREAM, format=Format.OPERAND, base=1, offset=0, destination=0, length=64),
     Load(memory=Memory.STATIONARY, format=Format.FLOAT32, base=1, offset=0x400, destination=0, length=16,
@@ -142,6 +213,12 @@ def test_counters_add_up(rtl):
     for engine in Engine:
         busy = count(f"BUSY[{engine.value}]")
         assert busy == 0 if engine is Engine.PREDICTOR else 0 < busy < cycles
+    layers = {}
+    for layer in range(256):
+        rtl.write("LAYER", layer)
+        layers[layer] = count("LAYER_CYCLES"), count("LAYER_MACS")
+    assert sum(each for each, _ in layers.values()) == cycles
+    assert sum(macs for _, macs in layers.values()) == sum(count(f"PASS_MACS[{tag.value}]") for tag in Pass)
     assert count("INSTRUCTIONS") == 2 * len(WORK) and count("PHASE_BATCHES[0]") == 2
     assert count("BYTES_READ") == 2 * (64 * 2 + 16 * 4)
     assert count("BYTES_FETCHED") == 2 * 64 * len(WORK)
@@ -164,6 +241,7 @@ def test_identity_is_that_of_the_configuration(rtl):
     assert rtl.read("VERSION") == 0x000100
     assert rtl.read("ARRAY").to_bytes(4, "little") == bytes([4, 4, 0, 8])
     assert rtl.read("MEMORIES").to_bytes(4, "little") == bytes([13, 13, 10, 4])
+    assert rtl.read("PREDICTOR") == 0
 
 
 def test_configuration_survives_a_reset_and_pending_interrupts_do_not(rtl):

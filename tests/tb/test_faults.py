@@ -13,6 +13,7 @@ from adagp.spec.isa import (
     FIELDS, HEADER, TOKEN_LIMIT, Array, End, Engine, FaultCause, Fill, Format, Load, Memory, Pass, Store, Vector,
     encode)
 from adagp.spec.machine import MachineFault
+from adagp.spec.schedule import Phase, Schedule
 from adagp_tb.random_programs import MEMORY_BYTES, ZONE_BYTES, random_program
 from adagp_tb.rtl_machine import RtlMachine
 from hosting import PROGRAM, install, instruction_address
@@ -210,6 +211,117 @@ def test_reset_pin_in_the_middle_leaves_no_trace():
     rtl.simulation.reset()
     rtl.write("INTERRUPT_ENABLE", 3)
     recovered(rtl)
+
+
+MARKS, STEP, EPOCH, BATCHES = 0x6000, 0x40, 5, 12
+
+
+def training(any_machine, *, without_end=None, behind=()):
+    """Batches that write their phase's mark where the order of their epoch puts them, between ENTER and
+    LEAVE. The program of the phase ``without_end`` faults; ``behind`` follows each program's End."""
+    any_machine.memory[MARKS:MARKS + 0x1000] = 0
+    address = PROGRAM
+    for phase in Phase:
+        program = [Fill(memory=Memory.VECTOR, value=0x3F800000 + phase, destination=0, length=8, signal=STORE),
+                   Store(format=Format.FLOAT32, base=2, offset=0, source=0, length=8, wait=LOAD),
+                   *([] if phase == without_end else [End(), *behind])]
+        code = b"".join(map(encode, program))
+        any_machine.memory[address:address + len(code)] = np.frombuffer(code, np.uint8)
+        any_machine.write(f"PROGRAM[{phase.value}].ADDRESS", address)
+        any_machine.write(f"PROGRAM[{phase.value}].SIZE", len(code))
+        address += len(code)
+    values = {"BASE[2]": MARKS, "STRIDE[2]": 2 * STEP, "REWIND[2]": (2 - EPOCH) * STEP % 2**32,
+              "EPOCH_BATCHES": EPOCH, "ORDER_STEP": 2, "ORDER": 0, "WINDOW_LAST": BYTES - 1, "BATCH": 0,
+              "BATCHES": BATCHES, **Schedule(warmup=3, gp=2, bp=1).registers()}
+    for register, value in values.items():
+        any_machine.write(register, value)
+
+
+def place_of(rtl) -> int:
+    """The number of the next batch; ORDER and BASE must belong to it."""
+    batch = rtl.read("BATCH")
+    assert rtl.read("ORDER") == 2 * batch % EPOCH
+    assert rtl.read("BASE[2]") == MARKS + STEP * rtl.read("ORDER")
+    return batch
+
+
+def continued(rtl) -> int:
+    """A host that goes on after a reset: the schedule begins anew, and nothing else is forgotten.
+    Returns the number of the batch that comes first."""
+    rtl.reset()
+    assert rtl.read("STATUS") == 0 == rtl.simulation.outstanding
+    batch = place_of(rtl)
+    golden = machine(GoldenMachine)
+    training(golden)
+    for register in ("BATCH", "ORDER", "BASE[2]"):
+        golden.write(register, rtl.read(register))
+    rtl.write("CONTROL", 0b100)
+    for any_machine in (golden, rtl):
+        any_machine.memory[MARKS:MARKS + 0x1000] = 0
+        any_machine.write("BATCHES", BATCHES - batch)
+        any_machine.run()
+    assert np.array_equal(rtl.memory[MARKS:MARKS + 0x1000], golden.memory[MARKS:MARKS + 0x1000])
+    assert place_of(rtl) == BATCHES
+    for phase in Phase:
+        counter = f"PHASE_BATCHES[{phase.value}]"
+        assert rtl.counter(counter) == golden.counter(counter), "what was asked for before the reset is forgotten"
+    return batch
+
+
+def reset_after(cycle, **options) -> int:
+    rtl = machine(RtlMachine, **options)
+    training(rtl)
+    rtl.start()
+    rtl.simulation.clock(cycle)
+    rtl.write("CONTROL", 0b1000)
+    return continued(rtl)
+
+
+@pytest.mark.parametrize("cycle", [*range(1, 120, 13), *range(120, 2600, 167)])
+def test_reset_in_a_run_of_many_batches_leaves_whole_batches(cycle):
+    reset_after(cycle, stall_probability=0.2, seed=cycle)
+
+
+def test_reset_at_any_cycle_from_one_batch_to_the_next_leaves_whole_batches():
+    first, cycle = reset_after(700), 700
+    while reset_after(cycle) < first + 2:  # goes over two boundaries
+        cycle += 1
+    assert cycle < 1200
+
+
+@pytest.mark.parametrize("phase", [Phase.BP, Phase.ENTER, Phase.LEAVE], ids=lambda phase: phase.name)
+@pytest.mark.parametrize("write_back", [False, True])
+def test_fault_in_any_phase_names_it_and_recovers(phase, write_back):
+    rtl, golden = machine(RtlMachine), machine(GoldenMachine)
+    for any_machine in (rtl, golden):
+        training(any_machine, without_end=phase)
+    rtl.start()
+    rtl.simulation.clock(60)
+    rtl.write("CONTROL", 0b1000 * write_back)  # at latest the batch after the next boundary faults
+    rtl.simulation.run(100_000)
+    with pytest.raises(MachineFault) as want:
+        golden.run()
+    with pytest.raises(MachineFault) as got:
+        rtl.run()
+    assert got.value.cause == want.value.cause == FaultCause.OVERRUN
+    if not write_back:
+        assert got.value.address == want.value.address
+        assert rtl.read("STATUS") == golden.read("STATUS") == 0b100 | phase << 4
+        assert place_of(rtl) == golden.read("BATCH")
+    training(rtl)
+    assert continued(rtl) == 0
+
+
+@pytest.mark.parametrize("latency", [1, 5, 10, 20, 30, 40, 60, 100])
+def test_bus_error_behind_the_end_of_a_program_recovers(latency):
+    """Fetched ahead, it is found while the batch runs, or between that batch and the next."""
+    rtl = machine(RtlMachine, latency=latency)
+    training(rtl, behind=[fill] * 12)
+    rtl.simulation.inject(read_error=rtl.read("PROGRAM[0].ADDRESS") + 64 * 13)
+    with pytest.raises(MachineFault, match="READ_ERROR"):
+        rtl.run()
+    rtl.simulation.inject()
+    continued(rtl)
 
 
 WIPE = [Fill(memory=memory, destination=0, length=size // 16, count0=16, destination_stride0=size // 16)

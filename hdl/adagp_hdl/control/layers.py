@@ -24,7 +24,8 @@ class LayerCounters(wiring.Component):
     def __init__(self, *, most_macs: int):
         super().__init__({
             "running": In(1), "layer": In(LAYER_BITS), "macs": In(range(most_macs + 1)), "clear": In(1),
-            "ready": Out(1), "read": In(1), "shown": In(LAYER_BITS), "of_macs": In(1), "valid": Out(1), "value": Out(64)})
+            "ready": Out(1), "read": In(1), "shown": In(LAYER_BITS), "of_macs": In(1),
+            "valid": Out(1), "value": Out(64)})
 
     def elaborate(self, platform):
         m = Module()

@@ -98,7 +98,7 @@ class RegisterFile:
         if not epoch:
             return False
         place = self.values["ORDER"] + self.values["ORDER_STEP"]
-        self.values["ORDER"] = place - epoch if place >= epoch else place
+        self.values["ORDER"] = (place - epoch if place >= epoch else place) & WORD
         return place >= epoch
 
     def reset(self) -> None:

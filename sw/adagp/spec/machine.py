@@ -35,7 +35,7 @@ class Machine(Protocol):
 
     def counter(self, name: str) -> int:
         """Reads a 64-bit counter, for instance ``PASS_MACS[2]``. The golden machine does not know
-        time: its CYCLES, PHASE_CYCLES, PASS_CYCLES and BUSY stay 0."""
+        time: its CYCLES, PHASE_CYCLES, PASS_CYCLES, LAYER_CYCLES and BUSY stay 0."""
 
     def run(self) -> None:
         """Rings the doorbell and returns when BATCHES batches are done; raises MachineFault."""
