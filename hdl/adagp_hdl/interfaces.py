@@ -9,7 +9,8 @@ from amaranth.hdl import unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from adagp.spec.isa import FIELDS, HEADER, Engine, Opcode
+from adagp.spec.config import AcceleratorConfig, Design
+from adagp.spec.isa import FIELDS, HEADER, Engine, Memory, Opcode
 
 ADDRESS_BITS = 32
 """Width of an external byte address."""
@@ -27,9 +28,15 @@ def instruction_layout(opcode: Opcode) -> data.StructLayout:
 ENGINE_OPCODES = {
     Engine.LOAD: (Opcode.LOAD, Opcode.FILL),
     Engine.ARRAY: (Opcode.ARRAY,),
+    Engine.PREDICTOR: (Opcode.PREDICTOR_ARRAY,),
     Engine.VECTOR: (Opcode.VECTOR,),
     Engine.STORE: (Opcode.STORE,),
 }
+
+
+def engines_of(design: Design) -> tuple[Engine, ...]:
+    """The engines that a machine of ``design`` has."""
+    return tuple(engine for engine in Engine if engine is not Engine.PREDICTOR or design.has_predictor_array)
 
 
 def instruction_bits(engine: Engine) -> int:
@@ -60,6 +67,16 @@ class EngineSignature(wiring.Signature):
             "quiet": Out(1),
             "fault": Out(Fault),
         })
+
+
+def memories_of(config: AcceleratorConfig) -> dict[Memory, int]:
+    """The scratchpads that the machine has, in the order of their codes, and their lanes."""
+    lanes = {Memory.STREAM: config.stream_lanes, Memory.STATIONARY: config.stationary_lanes,
+             Memory.VECTOR: config.vector_lanes}
+    if config.design.has_predictor_array:
+        lanes |= {Memory.PREDICTOR_STREAM: config.predictor_array.stream_lanes,
+                  Memory.PREDICTOR_STATIONARY: config.predictor_array.stationary_lanes}
+    return lanes
 
 
 class OperandWrite(wiring.Signature):

@@ -20,6 +20,7 @@ from .control.supervisor import Supervisor
 from .interfaces import AxiLiteSignature, AxiReadSignature, AxiWriteSignature
 from .load.engine import LoadEngine
 from .memory.operand import OperandMemory
+from .memory.predictor import PredictorMemory
 from .memory.vector import VectorMemory
 from .store.engine import StoreEngine
 from .vector.unit import VectorUnit
@@ -96,6 +97,10 @@ class Accelerator(wiring.Component):
                      (unit.read_a, vector.vector_read_a), (unit.read_b, vector.vector_read_b),
                      (unit.write, vector.vector_write)):
             connect(m, a, b)
+        if self._config.design.has_predictor_memory:
+            m.submodules.predictor_memory = local = PredictorMemory(self._config)
+            connect(m, load.local_read, local.read)
+            connect(m, store.local_write, local.write)
 
     def _wire_batches(self, m: Module, registers, supervisor, phases, fetch, dispatch, counters):
         connect(m, phases.request, fetch.request)

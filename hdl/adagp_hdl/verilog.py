@@ -24,8 +24,7 @@ _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
 _PORT_WIRE = re.compile(r"^(  (?:in|out)put ((?:\[\d+:0\] )?\S+ ?;\n))  wire \2", re.MULTILINE)
 _NUMBERED_WIRES = re.compile(r"(?:^  wire (?:\[\d+:0\] )?_\d+_;\n)+", re.MULTILINE)
-_MEMORY = re.compile(r"^(  reg \[\d+:0\] (\w+) \[(\d+):0\];\n)"
-                     r"  initial begin\n((?:    \2\[\d+\] = .*;\n)+)  end\n", re.MULTILINE)
+_MEMORY = re.compile(r"^  reg \[\d+:0\] (\w+) \[(\d+):0\];\n(?!  initial)", re.MULTILINE)
 
 #: What ``verilator -Wall`` says about Verilog that Yosys writes, and why it does not matter.
 WAIVERS = {
@@ -97,11 +96,22 @@ def _check(name: str) -> None:
 def _to_rtlil(component: Component, name: str) -> str:
     collects, catalogue = gc.isenabled(), Catalogue(name)
     gc.disable()  # millions of objects that all stay: looking for garbage takes half the time
+    emitter, rtlil.ModuleEmitter = rtlil.ModuleEmitter, _Emitter
     try:
         return rtlil.convert(component, name=name, platform=catalogue, emit_src=False) + catalogue.text
     finally:
+        rtlil.ModuleEmitter = emitter
         if collects:
             gc.enable()
+
+
+class _Emitter(rtlil.ModuleEmitter):
+    """Leaves out the zeros that memories begin with: Amaranth and Yosys would handle every bit of
+    them, minutes for a large predictor memory. :func:`_cleared` puts them back."""
+
+    def emit_memory(self, cell_idx, cell):
+        if any(cell.init):
+            super().emit_memory(cell_idx, cell)
 
 
 def _to_verilog(design: str) -> str:
@@ -112,7 +122,7 @@ def _to_verilog(design: str) -> str:
         if result.returncode:
             raise VerilogError(f"yosys failed with {result.returncode}:\n{(result.stdout + result.stderr)[-4000:]}")
         text = _PORT_WIRE.sub(r"\1", Path(folder, "design.v").read_text())
-        return _MEMORY.sub(_initial_loop, _NUMBERED_WIRES.sub(_declared_by_width, text))
+        return _MEMORY.sub(_cleared, _NUMBERED_WIRES.sub(_declared_by_width, text))
 
 
 def _declared_by_width(wires: re.Match) -> str:
@@ -124,14 +134,11 @@ def _declared_by_width(wires: re.Match) -> str:
                                  subsequent_indent="    ") + "\n" for width, each in names.items())
 
 
-def _initial_loop(memory: re.Match) -> str:
-    """A memory whose words are all initialised alike: a loop instead of a line per word."""
-    declaration, name, depth, words = memory.groups()
-    values = re.findall(r"    \S+? ?\[(\d+)\] = (.*);\n", words)
-    if [int(index) for index, _ in values] != list(range(int(depth) + 1)) or len({value for _, value in values}) > 1:
-        return memory[0]
-    return (f"{declaration}  initial begin : {name}_initial\n    integer word;\n"
-            f"    for (word = 0; word <= {depth}; word = word + 1) {name}[word] = {values[0][1]};\n  end\n")
+def _cleared(memory: re.Match) -> str:
+    """A memory without initial values, cleared by a loop."""
+    name, depth = memory.groups()
+    return (f"{memory[0]}  initial begin : {name}_initial\n    integer word;\n"
+            f"    for (word = 0; word <= {depth}; word = word + 1) {name}[word] = 0;\n  end\n")
 
 
 def _yosys() -> str:

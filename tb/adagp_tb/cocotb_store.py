@@ -313,7 +313,7 @@ async def a_local_store_takes_few_cycles(dut):
 
 
 @cocotb.test(timeout_time=2, timeout_unit="ms", skip=not HAS_LOCAL)
-@cocotb.parametrize(beats=[8, 32], runs=[1, 4])
+@cocotb.parametrize(beats=[8, 32], runs=[1, 8])
 async def changes_between_the_memories_cost_nothing(dut, beats, runs):
     """Local and external instructions in turn, at 30 cycles of bus latency, and external ones alone."""
     bench, count = StoreBench(dut, 16), 40

@@ -6,23 +6,24 @@ from collections import defaultdict, deque
 import pytest
 from amaranth.sim import Simulator
 
-from adagp.spec.config import AcceleratorConfig
+from adagp.spec.config import AcceleratorConfig, Design
 from adagp.spec.isa import (
-    TOKEN_LIMIT, Array, End, Engine, FaultCause, Fill, Format, Memory, Pass, Store, Vector, encode)
+    TOKEN_LIMIT, Array, End, Engine, FaultCause, Fill, Format, Memory, Pass, PredictorArray, Store, Vector, encode)
 from adagp_hdl.control.dispatch import Dispatch
 
 START = 0x4000
-ENGINES = (Engine.LOAD, Engine.ARRAY, Engine.VECTOR, Engine.STORE)
-CONFIG = AcceleratorConfig(rows=2, columns=2, bus_bits=64, queue_depth=4)
+ENGINES = LOAD, ARRAY, PREDICTOR, VECTOR, STORE = tuple(Engine)
+CONFIG = AcceleratorConfig(rows=2, columns=2, bus_bits=64, queue_depth=4, design=Design.MAX)
 
 
 def instruction(engine, number=0, wait=(), signal=()):
     """An instruction of ``engine`` that carries a number."""
     tokens = dict(wait=frozenset(wait), signal=frozenset(signal))
+    tile = dict(tag=Pass.FORWARD, columns=1, stream=number, stationary=0, accumulator=0, stream_count0=1, row_count0=1)
     return {
         Engine.LOAD: lambda: Fill(memory=Memory.STREAM, destination=number, length=1, **tokens),
-        Engine.ARRAY: lambda: Array(tag=Pass.FORWARD, columns=1, stream=number, stationary=0, accumulator=0,
-                                    stream_count0=1, row_count0=1, **tokens),
+        Engine.ARRAY: lambda: Array(**tile, **tokens),
+        Engine.PREDICTOR: lambda: PredictorArray(**tile, **tokens),
         Engine.VECTOR: lambda: Vector(a=number, d=0, **tokens),
         Engine.STORE: lambda: Store(format=Format.FLOAT32, base=0, offset=0, source=number, length=1, **tokens),
     }[engine]()
@@ -108,8 +109,8 @@ class Bench:
     @staticmethod
     def _number(engine, payload):
         """Where :func:`instruction` has put the number, counted by hand from the documented fields."""
-        position, width = {Engine.LOAD: (48, 20), Engine.ARRAY: (25, 20), Engine.VECTOR: (91, 16),
-                           Engine.STORE: (51, 20)}[engine]
+        position, width = {Engine.LOAD: (49, 20), Engine.ARRAY: (33, 20), Engine.PREDICTOR: (33, 20),
+                           Engine.VECTOR: (98, 16), Engine.STORE: (52, 20)}[engine]
         return payload >> position & (1 << width) - 1
 
 
@@ -141,14 +142,15 @@ def test_tokens_order_random_programs(seed):
 
 
 def test_independent_engines_overlap():
-    program = [instruction(engine, 4 * i + j) for i in range(3) for j, engine in enumerate(ENGINES)] + [End()]
+    program = [instruction(engine, len(ENGINES) * i + j) for i in range(3) for j, engine in enumerate(ENGINES)] + [End()]
     bench = Bench(program, seed=3, gaps=0)
     check_order(program, bench)
     spans = [(min(c for c, _ in bench.started[e]), max(c for c, _ in bench.ended[e])) for e in ENGINES]
     assert max(start for start, _ in spans) < min(end for _, end in spans)
 
 
-LOAD, ARRAY, VECTOR, STORE = ENGINES
+def test_only_design_max_has_a_queue_for_the_predictor():
+    assert [hasattr(Dispatch(CONFIG.with_design(design)), "predictor") for design in Design] == [False] * 3 + [True]
 
 
 @pytest.mark.parametrize("program, address", [

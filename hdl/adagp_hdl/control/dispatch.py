@@ -7,9 +7,9 @@ from amaranth.lib.wiring import In, Out
 from adagp.spec.config import AcceleratorConfig
 from adagp.spec.isa import INSTRUCTION_BYTES, FaultCause, Opcode
 
-from ..interfaces import ADDRESS_BITS, ENGINE_OPCODES, Fault, instruction_bits
+from ..interfaces import ADDRESS_BITS, ENGINE_OPCODES, Fault, engines_of, instruction_bits
 from .legality import Legality
-from .queue import ENGINES, EngineQueue, Tokens
+from .queue import EngineQueue, Tokens
 
 #: What fetch hands over: an instruction, or (``overrun``) that none is left. ``address`` is its own.
 Fetched = data.StructLayout({"word": 8 * INSTRUCTION_BYTES, "address": ADDRESS_BITS, "overrun": 1})
@@ -28,23 +28,23 @@ class Dispatch(wiring.Component):
     move again the fault is DEADLOCK, with the address of the first instruction that is not in a
     queue. ``dispatched`` is high for one cycle per instruction, End included.
 
-    Each engine of :data:`adagp_hdl.control.queue.ENGINES` has a port of its name in lower case:
+    Each engine that the design has has a port of its name in lower case:
     the stream ``instruction`` and the pulse ``done``. After ``halt`` nothing more is handed out.
     """
 
     def __init__(self, config: AcceleratorConfig):
-        self._config = config
+        self._config, self._engines = config, engines_of(config.design)
         super().__init__({
             "i": In(stream.Signature(Fetched)), "done": Out(1), "dispatched": Out(1), "halt": In(1),
             "fault": Out(Fault),
             **{engine.name.lower(): Out(wiring.Signature({
                 "instruction": Out(stream.Signature(unsigned(instruction_bits(engine)))),
-                "done": In(1)})) for engine in ENGINES}})
+                "done": In(1)})) for engine in self._engines}})
 
     def elaborate(self, platform):
         m = Module()
         m.submodules.legality = legality = Legality(self._config)
-        m.submodules.tokens = tokens = Tokens()
+        m.submodules.tokens = tokens = Tokens(self._engines)
         queues = self._queues(m, tokens)
         word = self.i.payload.word
         checked = Signal()
@@ -59,8 +59,8 @@ class Dispatch(wiring.Component):
             with m.If(ends):
                 m.d.comb += self.i.ready.eq(all_idle & legal & tokens.empty)
             with m.Else(), m.Switch(word[:4]):
-                for engine, opcodes in ENGINE_OPCODES.items():
-                    with m.Case(*(opcode.value for opcode in opcodes)):
+                for engine in self._engines:
+                    with m.Case(*(opcode.value for opcode in ENGINE_OPCODES[engine])):
                         m.d.comb += [queues[engine].i.valid.eq(1), self.i.ready.eq(queues[engine].i.ready)]
         m.d.comb += [self.dispatched.eq(self.i.ready), self.done.eq(self.i.ready & ends)]
         self._find_faults(m, queues, tokens, checked & ends & all_idle, legal, checked & ~self.i.ready)
@@ -68,7 +68,7 @@ class Dispatch(wiring.Component):
 
     def _queues(self, m: Module, tokens: Tokens) -> dict:
         queues = {}
-        for i, engine in enumerate(ENGINES):
+        for i, engine in enumerate(self._engines):
             port = getattr(self, engine.name.lower())
             queue = queues[engine] = EngineQueue(engine, self._config.queue_depth)
             m.submodules[f"{engine.name.lower()}_queue"] = queue

@@ -7,10 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from adagp.spec.isa import TOKEN_LIMIT, Engine
 
-from ..interfaces import ADDRESS_BITS, ENGINE_OPCODES, instruction_bits
-
-ENGINES = tuple(ENGINE_OPCODES)
-"""The engines that have a queue."""
+from ..interfaces import ADDRESS_BITS, instruction_bits
 
 IN_FLIGHT = 16
 """Most instructions that an engine holds without having finished one."""
@@ -19,16 +16,17 @@ _INDEX_BITS = ADDRESS_BITS - 6
 
 
 class Tokens(wiring.Component):
-    """A counter of tokens for every ordered pair of engines, an engine and itself included.
+    """A counter of tokens for every ordered pair of ``engines``, an engine and itself included.
 
-    For the queue i of :data:`ENGINES`: ``wait[i]`` is the set of engines that it wants a token
+    For the queue of ``engines[i]``: ``wait[i]`` is the set of engines that it wants a token
     from; ``available[i]`` says that they are all there; ``take[i]`` takes them in this cycle.
     ``give[i]`` is the set of engines that get a token from i in this cycle. ``overflow[i]`` is high
     in a cycle in which i gives a token to a counter that is at its limit. ``empty``: all are zero.
     """
 
-    def __init__(self):
-        count, members = len(ENGINES), {"empty": Out(1)}
+    def __init__(self, engines: tuple[Engine, ...]):
+        self._engines = engines
+        count, members = len(engines), {"empty": Out(1)}
         for name, flow, width in (("wait", In, len(Engine)), ("take", In, 1), ("give", In, len(Engine)),
                                   ("available", Out, 1), ("overflow", Out, 1)):
             members[name] = flow(width).array(count)
@@ -36,10 +34,10 @@ class Tokens(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        nonzero = {}
-        overflow = [[] for _ in ENGINES]
-        for g, giver in enumerate(ENGINES):
-            for t, taker in enumerate(ENGINES):
+        nonzero, engines = {}, self._engines
+        overflow = [[] for _ in engines]
+        for g, giver in enumerate(engines):
+            for t, taker in enumerate(engines):
                 count = Signal(range(TOKEN_LIMIT + 1), name=f"{giver.name}_{taker.name}".lower())
                 give, take = self.give[g][taker], self.take[t] & self.wait[t][giver]
                 with m.If(give & ~take):
@@ -48,9 +46,9 @@ class Tokens(wiring.Component):
                     m.d.sync += count.eq(count - 1)
                 nonzero[giver, taker] = count != 0
                 overflow[g].append(give & ~take & (count == TOKEN_LIMIT))
-        for i, engine in enumerate(ENGINES):
+        for i, engine in enumerate(engines):
             m.d.comb += [
-                self.available[i].eq(Cat(nonzero[giver, engine] | ~self.wait[i][giver] for giver in ENGINES).all()),
+                self.available[i].eq(Cat(nonzero[giver, engine] | ~self.wait[i][giver] for giver in engines).all()),
                 self.overflow[i].eq(Cat(overflow[i]).any())]
         m.d.comb += self.empty.eq(~Cat(nonzero.values()).any())
         return m
