@@ -7,7 +7,7 @@ import torch
 from torch import fx, nn
 
 from .fusion import fuse
-from .network import Convolution, Network, Shape
+from .network import Convolution, Network, Part, Shape
 from .operation import INPUT, Operation
 from .program import CompileError
 from .rules import RULES, VIEWS
@@ -36,11 +36,17 @@ def _shapes_of(graph: fx.GraphModule, input_shape: tuple[int, ...]) -> dict[fx.N
     shapes = _Shapes(graph)
     with _mode(graph, training=False):  # running statistics stay as they are
         try:
-            shapes.run(torch.zeros(2, *input_shape))
+            shapes.run(torch.zeros(2, *input_shape, dtype=torch.long if _looks_up(graph) else torch.float32))
         except RuntimeError as error:
             raise CompileError(f"{type(graph).__name__}: does not accept input of shape {input_shape}: "
                                f"{str(error).splitlines()[0]}") from error
     return shapes.shapes
+
+
+def _looks_up(graph: fx.GraphModule) -> bool:
+    """Whether samples are entry numbers of an Embedding."""
+    return any(node.op == "call_module" and isinstance(graph.get_submodule(node.target), nn.Embedding)
+               and node.args and node.args[0].op == "placeholder" for node in graph.graph.nodes)
 
 
 @contextmanager
@@ -78,7 +84,7 @@ class _Capture(fx.Interpreter):
         self.extra_traceback = False
         self._shapes = shapes
         self._operations: dict[str, Operation] = {}
-        self._paths: dict[str, str] = {}
+        self._paths: dict[str, str | Part] = {}
         self._names: set[str] = {INPUT}
         self._trained: dict[nn.Parameter, str] = {}
 
@@ -111,18 +117,26 @@ class _Capture(fx.Interpreter):
             result = getattr(super(), node.op)(node.target, (values[0].index.contiguous(), *arguments[1:]), options)
             return _map(result, lambda index: Value(values[0].name, values[0].produced, index))
         name = self._name(node)
-        if kind not in RULES:
-            mapped = ", ".join(sorted(kind.__name__ for kind in RULES if isinstance(kind, type)))
-            raise CompileError(f"{name}: {getattr(kind, '__name__', kind)} is not mapped; mapped modules are {mapped}")
         self._claim(name, module)
-        call = Call(name=name, module=module, arguments=arguments, options=options, values=values,
-                    shape=self._shapes.get(node), append=self._append)
-        result = RULES[kind](call)
-        if call.in_place:  # who reads the argument later reads the result
+        result, in_place = self._apply(name, node.target if module is None else module, arguments, options,
+                                       self._shapes.get(node))
+        if in_place:  # who reads the argument later reads the result
             self.env[node.all_input_nodes[0]] = result
         return result
 
-    def _append(self, operation: Operation, paths: Mapping[str, str]) -> None:
+    def _apply(self, name: str, target, arguments, options, shape=None) -> tuple[Value | tuple, bool]:
+        """The result of a module or function, and whether it takes the place of the argument."""
+        module = target if isinstance(target, nn.Module) else None
+        kind = target if module is None else type(module)
+        if kind not in RULES:
+            mapped = ", ".join(sorted(kind.__name__ for kind in RULES if isinstance(kind, type)))
+            raise CompileError(f"{name}: {getattr(kind, '__name__', kind)} is not mapped; mapped modules are {mapped}")
+        values = [value for value in _leaves((arguments, options)) if isinstance(value, Value)]
+        call = Call(name=name, module=module, arguments=arguments, options=options, values=values, shape=shape,
+                    append=self._append, expand=lambda *part: self._apply(*part)[0])
+        return RULES[kind](call), call.in_place
+
+    def _append(self, operation: Operation, paths: Mapping[str, str | Part]) -> None:
         if operation.name in self._operations:
             raise ValueError(f"operation {operation.name!r} is added twice")
         self._operations[operation.name] = operation

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import prod
 
 import torch
 
@@ -124,17 +125,30 @@ class Upsample(Operation):
         return height * self.factor[0], width * self.factor[1], channels
 
 
+@dataclass(frozen=True)
+class Part:
+    """Elements of the model's parameter or buffer ``path``: ``shape``, from number ``first`` on."""
+
+    path: str
+    first: int
+    shape: tuple[int, ...]
+
+    def of(self, state: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """A view of these elements."""
+        return state[self.path].view(-1)[self.first:self.first + prod(self.shape)].view(self.shape)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Network:
     """Operations in topological order, the last of which gives the logits.
 
     ``sample`` is the shape of ``INPUT``. A parameter or buffer ``{operation}.{name}`` has that very
-    path in the model, or else the one that ``paths`` gives.
+    path in the model, or else the one, or is the part of another, that ``paths`` gives.
     """
 
     sample: Shape
     operations: tuple[Operation, ...]
-    paths: Mapping[str, str] = field(default_factory=dict)
+    paths: Mapping[str, str | Part] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> Operation:
         return next(operation for operation in self.operations if operation.name == name)
@@ -148,9 +162,11 @@ class Network:
         """The operations that read the output of ``name``, once for each time they do."""
         return [operation for operation in self.operations for source in operation.inputs if source == name]
 
-    def path(self, operation: Operation, name: str) -> str:
-        """Where the model has the parameter or buffer ``name`` of ``operation``."""
-        return self.paths.get(f"{operation.name}.{name}", f"{operation.name}.{name}")
+    def values(self, operation: Operation, name: str, state: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """What the model, whose parameters and buffers are ``state``, has as ``name`` of ``operation``;
+        changing it changes the model."""
+        path = self.paths.get(f"{operation.name}.{name}", f"{operation.name}.{name}")
+        return path.of(state) if isinstance(path, Part) else state[path]
 
 
 def activation_of(operation: Operation) -> Activation | None:

@@ -9,10 +9,12 @@ from typing import Protocol
 
 import torch
 
-from . import (average_pooling, batch_norm, concatenation, convolution, convolution_layer, elementwise, finish, gelu,
-               layer_norm, loss, pooling, softmax, upsampling)
+from . import (attention, average_pooling, batch_norm, concatenation, convolution, convolution_layer, elementwise,
+               embedding, finish, gelu, layer_norm, loss, pooling, softmax, upsampling)
+from .attention import Attention
 from .average_pooling import AveragePool
 from .batch_norm import BatchNorm
+from .embedding import Embedding
 from .emitter import Emitter
 from .gelu import Gelu
 from .layer_norm import LayerNorm
@@ -34,6 +36,8 @@ MODULES = {
     LayerNorm: layer_norm,
     Softmax: softmax,
     Gelu: gelu,
+    Attention: attention,
+    Embedding: embedding,
 }
 """What emits the instructions of each kind of operation: ``forward`` and ``backward``."""
 

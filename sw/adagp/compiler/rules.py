@@ -6,7 +6,9 @@ from collections.abc import Callable
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 
+from . import transformers
 from .average_pooling import AveragePool
 from .batch_norm import BatchNorm
 from .gelu import Gelu
@@ -196,7 +198,7 @@ def _pair(value) -> tuple[int, int]:
 
 RULES: dict[object, Callable[[Call], Value]] = {
     nn.Conv2d: _convolution,
-    nn.Linear: _linear,
+    **dict.fromkeys((nn.Linear, NonDynamicallyQuantizableLinear), _linear),
     **dict.fromkeys((nn.MaxPool2d, functional.max_pool2d, torch.max_pool2d), _max_pool),
     **dict.fromkeys((nn.AvgPool2d, functional.avg_pool2d), _average_pool),
     **dict.fromkeys((nn.AdaptiveAvgPool2d, functional.adaptive_avg_pool2d), _adaptive_average_pool),
@@ -213,14 +215,16 @@ RULES: dict[object, Callable[[Call], Value]] = {
     **dict.fromkeys((operator.iadd, "add_"), _add_in_place),
     **dict.fromkeys((torch.cat, torch.concat, torch.concatenate), _concatenate),
     **dict.fromkeys((nn.Upsample, nn.UpsamplingNearest2d, functional.interpolate), _upsample),
-    **dict.fromkeys((nn.Identity, "contiguous"), _identity),
+    **dict.fromkeys((nn.Identity, "contiguous", "long"), _identity),
     **dict.fromkeys((nn.Dropout, nn.Dropout1d, nn.Dropout2d, functional.dropout, functional.dropout2d), _dropout),
+    **transformers.RULES,
 }
 """By type of module, function, or name of method."""
 
 VIEWS = {
     nn.Flatten, nn.Unflatten, torch.flatten, torch.permute, torch.transpose, torch.squeeze, torch.unsqueeze,
-    torch.reshape, "flatten", "unflatten", "view", "reshape", "permute", "transpose", "squeeze", "unsqueeze",
+    torch.reshape, torch.split, torch.chunk, torch.unbind, "flatten", "unflatten", "view", "reshape", "permute", "transpose",
+    "squeeze", "unsqueeze", "split", "chunk", "unbind",
     "size", "dim", getattr, operator.getitem,
 }
 """What only rearranges activations, or asks for their shape."""

@@ -135,7 +135,7 @@ class Training:
         state = dict(model.named_parameters()) | dict(model.named_buffers())
         for operation in self.network.operations:
             for name in (*operation.parameters, *operation.buffers):
-                yield operation, name, state[self.network.path(operation, name)]
+                yield operation, name, self.network.values(operation, name, state)
 
     def write_predictor(self, memory: np.ndarray, predictor: Predictor) -> None:
         for name, parameter in predictor.named_parameters():

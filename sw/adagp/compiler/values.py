@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from inspect import signature
 from math import prod
 
 import torch
 from torch import nn
 
-from .network import Shape
+from .network import Part, Shape
 from .operation import Operation
 from .program import CompileError
 
@@ -50,7 +51,7 @@ class Call:
 
     ``name`` is the module's path, or that of the function's node; it is unique. ``values`` are the
     activations among the ``arguments`` and ``options``, ``shape`` is that of the result for two
-    samples, if it is a tensor. A rule that works in place sets ``in_place``.
+    samples, if it is a tensor and no part of a module. A rule that works in place sets ``in_place``.
     """
 
     name: str
@@ -59,8 +60,19 @@ class Call:
     options: dict
     values: list[Value]
     shape: tuple[int, ...] | None
-    append: Callable[[Operation, Mapping[str, str]], None]
+    append: Callable[[Operation, Mapping[str, str | Part]], None]
+    expand: Callable[..., Value | tuple]
     in_place: bool = False
+
+    def bound(self) -> dict:
+        """The module's arguments by the names that its ``forward`` gives them."""
+        bound = signature(type(self.module).forward).bind(self.module, *self.arguments, **self.options)
+        bound.apply_defaults()
+        return bound.arguments
+
+    def apply(self, name: str, target, *arguments, **options) -> Value | tuple:
+        """The result of a part of this module: of a module or function ``target``, called ``name``."""
+        return self.expand(f"{self.name}.{name}", target, arguments, options)
 
     def settings(self, **defaults) -> dict:
         """The module's attributes of these names, or the arguments after the first of a function
@@ -103,7 +115,7 @@ class Call:
         return (channels, height, width) if whole else None
 
     def add(self, operation: Operation, index: torch.Tensor | None = None,
-            paths: Mapping[str, str] | None = None) -> Value:
+            paths: Mapping[str, str | Part] | None = None) -> Value:
         """Appends ``operation`` to the network; its output lies as ``index``, by default as an image.
 
         ``paths`` says where the model has parameters and buffers that are not at
@@ -112,7 +124,7 @@ class Call:
         self.append(operation, paths or {})
         return Value(operation.name, operation.output, channels_first(operation.output) if index is None else index)
 
-    def add_rows(self, operation: Operation, number: int = 0, paths: Mapping[str, str] | None = None) -> Value:
+    def add_rows(self, operation: Operation, number: int = 0, paths: Mapping[str, str | Part] | None = None) -> Value:
         """As :meth:`add`, for an output with the dimensions of input ``number``, features last."""
         return self.add(operation, channels_last(*self.values[number].shape[:-1], operation.output[2]), paths)
 
