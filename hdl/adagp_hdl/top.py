@@ -118,6 +118,9 @@ class Accelerator(wiring.Component):
             phases.quality.eq(registers.quality_0)]
 
     def _wire_engines(self, m: Module, registers, supervisor, fetch, dispatch, engines):
+        report = engines[Engine.VECTOR].report
+        m.d.comb += [registers.report_valid.eq(report.valid), registers.report_index.eq(report.index),
+                     registers.report_value.eq(report.value)]
         for engine, component in engines.items():
             port = getattr(dispatch, engine.name.lower())
             connect(m, port.instruction, component.instruction)
@@ -164,15 +167,14 @@ class Accelerator(wiring.Component):
             counters.clear.eq(registers.control.clear_counters & supervisor.idle),
             counters.running.eq(phases.running & ~supervisor.halt), counters.phase.eq(phases.phase),
             counters.batch_done.eq(dispatch.done), counters.dispatched.eq(dispatch.dispatched),
-            counters.tag.eq(array.tag), counters.macs.eq(array.macs), counters.shown_layer.eq(registers.layer),
+            counters.tag.eq(array.tag), counters.layer.eq(array.layer), counters.macs.eq(array.macs),
+            counters.shown_layer.eq(registers.layer),
             counters.loaded.eq(arbiter.load.rvalid & arbiter.load.rready),
             counters.fetched.eq(arbiter.fetch.rvalid & arbiter.fetch.rready),
             counters.stored.eq(store.axi.wvalid & store.axi.wready),
             *(counters.busy[engine].eq(component.busy) for engine, component in engines.items()),
             counters.read.eq(registers.counter_read), counters.index.eq(registers.counter_index),
             registers.counter_valid.eq(counters.valid), registers.counter_value.eq(counters.value)]
-        # Until the engines have them: the layer of the array's last vector, and REPORT of the vector unit.
-        m.d.comb += [counters.layer.eq(0), registers.report_valid.eq(0)]
 
 
 def _flat(prefix: str, signature: wiring.Signature) -> dict:

@@ -11,7 +11,7 @@ from ..memory.operand import OperandMemory
 from .accumulator import Accumulator
 from .delay import DelayLine, delayed
 from .loader import StationaryLoader
-from .streamer import WORD_BITS, Streamer, destination_layout
+from .streamer import LAYER_BITS, WORD_BITS, Streamer, destination_layout
 from .systolic import SystolicArray
 
 
@@ -28,7 +28,7 @@ class ArrayEngine(wiring.Component):
     ``accumulator_read`` and ``accumulator_write`` belong to a vector memory of ``vector_words`` (a power
     of two) that reads in ``vector_latency`` cycles and are always ready. ``macs`` is the number of
     multiply-accumulates of the vector that entered (existing rows times columns in use) or 0,
-    ``tag`` the pass that it, or the last one before, works for.
+    ``tag`` and ``layer`` the pass and the layer that it, or the last one before, works for.
     """
 
     def __init__(self, *, rows: int, columns: int, stream_lanes: int, stationary_lanes: int,
@@ -52,7 +52,7 @@ class ArrayEngine(wiring.Component):
             "stream": Out(OperandRead(stream_lanes)), "stationary": Out(OperandRead(stationary_lanes)),
             "accumulator_read": Out(VectorRead(vector_lanes, WORD_BITS)),
             "accumulator_write": Out(VectorWrite(vector_lanes, WORD_BITS)),
-            "tag": Out(Pass), "macs": Out(16)})
+            "tag": Out(Pass), "layer": Out(LAYER_BITS), "macs": Out(16)})
 
     @staticmethod
     def latency(rows: int, columns: int, vector_latency: int = 2) -> int:
@@ -74,7 +74,7 @@ class ArrayEngine(wiring.Component):
             array.weights.eq(loader.weights), array.load.eq(loader.load),
             array.operands.eq(streamer.operands), array.swap.eq(streamer.start),
             accumulator.sums.eq(array.sums),
-            self.tag.eq(streamer.tag), self.macs.eq(streamer.macs),
+            self.tag.eq(streamer.tag), self.layer.eq(streamer.layer), self.macs.eq(streamer.macs),
         ]
         self._dispatch(m, loader, streamer)
         self._await_sums(m, streamer, accumulator)

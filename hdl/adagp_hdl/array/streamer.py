@@ -14,6 +14,8 @@ from .tile import Following, tile_layout
 WORD_BITS = 16
 """Width of the word address of an accumulator."""
 
+LAYER_BITS = 8
+
 
 def destination_layout() -> data.StructLayout:
     """Where the sums of a vector go. ``fresh``: they overwrite. ``last``: the instruction ends here."""
@@ -29,7 +31,8 @@ class Streamer(wiring.Component):
 
     A vector appears at ``valid`` with its ``destination`` one cycle after it was issued; that is when
     its operands are read. ``operands`` and ``start`` (first of a tile) follow ``latency`` cycles later and
-    go to the array. ``tag`` and ``macs`` book it one cycle after ``valid``; ``tag`` keeps its value.
+    go to the array. ``tag``, ``layer`` and ``macs`` book it one cycle after ``valid``; the first two keep
+    their values.
     """
 
     def __init__(self, *, rows: int, lanes: int, latency: int, vector_words: int, hazard: int):
@@ -41,7 +44,7 @@ class Streamer(wiring.Component):
             "swap": Out(1), "release": Out(2), "read": Out(OperandRead(lanes)),
             "operands": Out(data.ArrayLayout(16, rows)), "start": Out(1),
             "valid": Out(1), "destination": Out(destination_layout()),
-            "tag": Out(Pass), "macs": Out(16)})
+            "tag": Out(Pass), "layer": Out(LAYER_BITS), "macs": Out(16)})
 
     def elaborate(self, platform):
         m = Module()
@@ -131,15 +134,16 @@ class Streamer(wiring.Component):
 
     def _deliver(self, m, issue, slot):
         rows, latency = self._rows, self._latency
-        late_slot, first, tag = Signal(), Signal(), Signal(Pass)
+        late_slot, first = Signal(), Signal()
         tile = self.tiles[late_slot]
         m.d.sync += [late_slot.eq(slot), first.eq(self.swap), self.macs.eq(Mux(self.valid, tile.macs, 0))]
-        booked = Signal(Pass)
-        with m.If(self.take):
-            m.d.sync += tag.eq(self.instruction.tag)
-        with m.If(issue):
-            m.d.sync += booked.eq(tag)
-        m.d.sync += self.tag.eq(booked)
+        for out, field in ((self.tag, self.instruction.tag), (self.layer, self.instruction.layer)):
+            taken, booked = Signal.like(out, name="taken"), Signal.like(out, name="booked")
+            with m.If(self.take):
+                m.d.sync += taken.eq(field)
+            with m.If(issue):
+                m.d.sync += booked.eq(taken)
+            m.d.sync += out.eq(booked)
         mask = delayed(m, tile.active & self.valid.replicate(rows), latency, "active_late")
         m.d.comb += self.start.eq(delayed(m, first, latency, "start_late", reset_less=False))
         for r in range(rows):
