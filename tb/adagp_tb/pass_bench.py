@@ -6,7 +6,6 @@ import numpy as np
 import torch
 
 from adagp.compiler import SGD, convolution, finish
-from adagp.compiler.convolution import column_tiles
 from adagp.compiler.emitter import Emitter
 from adagp.compiler.images import Images
 from adagp.compiler.network import Convolution
@@ -18,6 +17,7 @@ from adagp.spec.machine import Machine
 
 from .rtl_machine import RtlMachine
 
+OPTIMIZER = SGD(lr=0.01)
 PASSES = (Pass.FORWARD, Pass.INPUT_GRADIENT, Pass.WEIGHT_GRADIENT)
 
 
@@ -53,20 +53,27 @@ def pass_program(config: AcceleratorConfig, layer: Convolution, batch: int, whic
     e.scratch.begin(layer.name)
     if which is Pass.FORWARD:
         store = finish.StoreActivations(e, y.view(batch * height * width, outputs), layer.relu)
-        convolution.forward(e, layer, Images(tensor=x), weight, bias, column_tiles(outputs, config.columns), store)
+        convolution.forward(e, layer, Images(tensor=x), weight, bias, store)
     elif which is Pass.INPUT_GRADIENT:
         pixels = batch * in_height * in_width
         store = finish.StoreGradient(e, dx.view(pixels, channels), x.view(pixels, channels),
                                      min(e.scratch.bank_words, pixels))
         convolution.input_gradient(e, layer, y, weight, store)
     else:
-        rows = min(outputs, (e.scratch.bank_words - 8) // 4)
+        rows = min(outputs, e.scratch.bank_words // 4)
         matrix, column = (outputs, weight.elements // outputs), (outputs, 1)
-        sgd = SGD(lr=0.01)
-        update = finish.MomentumUpdate(e, sgd, weight.view(*matrix), momentum.view(*matrix), rows)
-        update_bias = finish.MomentumUpdate(e, sgd, bias.view(*column), bias_momentum.view(*column), rows, slots=1)
+        update = finish.MomentumUpdate(e, OPTIMIZER, weight.view(*matrix), momentum.view(*matrix), rows, slots=4)
+        update_bias = update.sharing(bias.view(*column), bias_momentum.view(*column))
         convolution.weight_gradient(e, layer, Images(tensor=x), y, update, update_bias, most_rows=rows)
     return e.builder.finish(), layout
+
+
+def start(machine: Machine, address: int, size: int) -> None:
+    """Runs the program of ``size`` bytes at ``address`` once."""
+    for register, value in (("PROGRAM[3].ADDRESS", address), ("PROGRAM[3].SIZE", size), ("MODE", 1),
+                            ("WINDOW_LAST", machine.memory.size - 1), ("BATCHES", 1)):
+        machine.write(register, value)
+    machine.run()
 
 
 def measure(config: AcceleratorConfig, layer: Convolution, batch: int, which: Pass, **memory) -> PassResult:
@@ -80,10 +87,7 @@ def measure(config: AcceleratorConfig, layer: Convolution, batch: int, which: Pa
         for name, tensor in layout.tensors.items():
             tensor.write(machine.memory, values[name])
         machine.memory[layout.size:layout.size + len(program)] = np.frombuffer(program, np.uint8)
-        for register, value in (("PROGRAM[3].ADDRESS", layout.size), ("PROGRAM[3].SIZE", len(program)), ("MODE", 1),
-                                ("WINDOW_LAST", size - 1), ("BATCHES", 1)):
-            machine.write(register, value)
-        machine.run()
+        start(machine, layout.size, len(program))
     rtl, golden = machines
     if not np.array_equal(rtl.memory, golden.memory):
         raise AssertionError(f"{which.name} of {layer.name} differs from the golden machine")

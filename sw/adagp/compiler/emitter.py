@@ -26,7 +26,8 @@ class Tile:
     """A block of a matrix in the vector memory, one matrix row per word from ``word`` on.
 
     The matrix rows are ``row`` plus Σ index·stride over ``loops``, (count, stride) pairs with the
-    innermost first; the columns are ``columns`` consecutive ones from ``column``.
+    innermost first; the columns are ``columns`` consecutive ones from ``column``. They lie in the first
+    lanes; with each step of the outermost loop they lie ``shift`` lanes further on.
     """
 
     word: int
@@ -34,6 +35,7 @@ class Tile:
     loops: tuple[tuple[int, int], ...]
     column: int
     columns: int
+    shift: int = 0
 
     @property
     def rows(self) -> int:
@@ -141,7 +143,8 @@ class Emitter:
         for count, stride in tile.loops:
             loops.append((count, stride * matrix.shape[1] * matrix.format.bytes, words))
             words *= count
-        return loops
+        count, by_row, by_element = loops[-1]
+        return [*loops[:-1], (count, by_row, by_element + tile.shift)]
 
     # Array and vector unit
 

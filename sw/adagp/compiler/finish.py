@@ -4,7 +4,9 @@ Each class takes its words of the vector memory when it is made, and is then cal
 the passes of :mod:`.convolution`.
 """
 
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
+from itertools import cycle
 
 from adagp.spec.isa import Function, Memory
 
@@ -45,6 +47,7 @@ class StoreActivations:
 
     def __init__(self, e: Emitter, matrix: Tensor, relu: bool, pool: "PooledMean | None" = None):
         self.e, self.matrix, self.relu, self.pool = e, matrix, relu, pool
+        self.ordered = pool is not None
 
     def __call__(self, tile: Tile, bias_word: int | None) -> None:
         add_bias(self.e, tile, bias_word, self.relu and self.pool is None)
@@ -166,23 +169,28 @@ class MomentumUpdate:
     ``momentum`` (matrices) in external memory. With ``error``, the gradient of the predictor's
     mean squared error, 2/n·(prediction − gradient), is stored there first.
 
-    Tiles have at most ``words`` rows; ``slots`` of them are in work at a time. Takes slots·words of
-    banks 2 and 3, and words more with ``error``.
+    Tiles have at most ``words`` rows; ``slots`` of them, an even number, are loaded, updated and stored
+    at a time, in different banks. Takes slots·words of banks 2 and 3, and words more with ``error``.
     """
 
     def __init__(self, e: Emitter, optimizer: SGD, weight: Tensor, momentum: Tensor, words: int,
                  slots: int = 2, prediction: Tensor | None = None, error: Tensor | None = None):
         self.e, self.optimizer, self.weight, self.momentum = e, optimizer, weight, momentum
         self.prediction, self.error = prediction, error
-        self._slots = [(e.scratch.vector(words, 2), e.scratch.vector(words, 3)) for _ in range(slots)]
+        self._slots = cycle([(e.scratch.vector(words, bank), e.scratch.vector(words, bank))
+                             for _ in range(slots // 2) for bank in (2, 3)])
         self._errors = (e.scratch.vector(words, 2), e.scratch.vector(words, 3)) if error else None
-        self._turn = 0
+
+    def sharing(self, weight: Tensor, momentum: Tensor) -> "MomentumUpdate":
+        """An update of another parameter, without error, that works in the same words."""
+        update = copy(self)
+        update.weight, update.momentum, update.error = weight, momentum, None
+        return update
 
     def __call__(self, tile: Tile, bias_word: int | None) -> None:
         e, g, rows = self.e, tile.word, tile.rows
         add_bias(e, tile, bias_word)
-        w, m = self._slots[self._turn]
-        self._turn = (self._turn + 1) % len(self._slots)
+        w, m = next(self._slots)
         e.load_tile(self.weight, tile, w)
         e.load_tile(self.momentum, tile, m)
         if self.error:
@@ -250,7 +258,7 @@ def adam_step(e: Emitter, optimizer: Adam, powers: Tensor, steps: Tensor) -> Non
 
 
 def _moved(tile: Tile, word: int) -> Tile:
-    return Tile(word=word, row=tile.row, loops=tile.loops, column=tile.column, columns=tile.columns)
+    return replace(tile, word=word)
 
 
 def _load_scalars(e: Emitter, tensor: Tensor, word: int) -> None:

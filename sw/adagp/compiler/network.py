@@ -16,6 +16,8 @@ class Convolution:
 
     ``image`` is (height, width, channels) of the input, ``flattened`` the (channels, height, width)
     whose flattening a Linear reads, if any: its weight's columns are reordered to channels last.
+    Each of ``groups`` groups makes its share of the output channels from its share of the input's;
+    neighbouring taps of the kernel are ``dilation`` pixels apart.
     """
 
     name: str
@@ -24,6 +26,8 @@ class Convolution:
     kernel: tuple[int, int] = (1, 1)
     stride: tuple[int, int] = (1, 1)
     padding: tuple[int, int] = (0, 0)
+    dilation: tuple[int, int] = (1, 1)
+    groups: int = 1
     bias: bool = True
     relu: bool = False
     flattened: tuple[int, int, int] | None = None
@@ -31,13 +35,18 @@ class Convolution:
     @property
     def output(self) -> tuple[int, int, int]:
         height, width, _ = self.image
-        size = [(n + 2 * p - k) // s + 1
-                for n, p, k, s in zip((height, width), self.padding, self.kernel, self.stride)]
+        size = [(n + 2 * p - r) // s + 1
+                for n, p, r, s in zip((height, width), self.padding, self.reach, self.stride)]
         return size[0], size[1], self.channels
 
     @property
+    def reach(self) -> tuple[int, int]:
+        """Pixels from the kernel's first tap to its last, both included, down and across."""
+        return tuple((k - 1) * d + 1 for k, d in zip(self.kernel, self.dilation))
+
+    @property
     def weight_shape(self) -> tuple[int, int, int, int]:
-        return self.channels, *self.kernel, self.image[2]
+        return self.channels, *self.kernel, self.image[2] // self.groups
 
     def weight_to_memory(self, weight: torch.Tensor) -> torch.Tensor:
         """PyTorch's parameter as an array of :attr:`weight_shape`."""
@@ -173,18 +182,19 @@ class _Chain:
                 raise CompileError(f"{name}: Linear needs flattened input, not {shape}")
             return Convolution(name=name, image=(1, 1, shape[0]), channels=module.out_features,
                                bias=module.bias is not None, flattened=flattened)
-        for attribute, value in (("groups", 1), ("dilation", (1, 1)), ("padding_mode", "zeros")):
-            if getattr(module, attribute) != value:
-                raise CompileError(f"{name}: Conv2d.{attribute} must be {value!r}, not {getattr(module, attribute)!r}")
+        if module.padding_mode != "zeros":
+            raise CompileError(f"{name}: Conv2d.padding_mode must be 'zeros', not {module.padding_mode!r}")
         padding = module.padding
         if isinstance(padding, str):
-            if padding == "same" and any(k % 2 == 0 for k in module.kernel_size):
-                raise CompileError(f"{name}: Conv2d.padding 'same' needs odd kernels, not {module.kernel_size}")
-            padding = tuple(k // 2 for k in module.kernel_size) if padding == "same" else (0, 0)
+            around = [d * (k - 1) for k, d in zip(module.kernel_size, module.dilation)]
+            if padding == "same" and any(n % 2 for n in around):
+                raise CompileError(f"{name}: Conv2d.padding 'same' needs as many zeros on both sides, "
+                                   f"not those of kernel {module.kernel_size} with dilation {module.dilation}")
+            padding = tuple(n // 2 for n in around) if padding == "same" else (0, 0)
         channels, height, width = shape
         return Convolution(name=name, image=(height, width, channels), channels=module.out_channels,
                            kernel=module.kernel_size, stride=module.stride, padding=padding,
-                           bias=module.bias is not None)
+                           dilation=module.dilation, groups=module.groups, bias=module.bias is not None)
 
     @staticmethod
     def _relu(layers: list[Layer], name: str) -> None:

@@ -1,6 +1,7 @@
 """The paper's gradient predictor (section 3.6) as a program for the machine."""
 
 from dataclasses import dataclass
+from math import prod
 
 import torch
 from torch import nn
@@ -9,7 +10,6 @@ from torch.nn import functional
 from adagp.spec.isa import Format, Pass
 
 from . import convolution, finish, pooling
-from .convolution import column_tiles
 from .emitter import Emitter
 from .images import Images
 from .network import Convolution, MaxPool
@@ -123,16 +123,15 @@ class PredictorProgram:
         e.scratch.begin(self.conv.name)
         matrix = hidden.view(samples * size * size, channels)
         convolution.forward(e, self.conv, Images(tensor=pooled, inner=True), self.parameters["conv.weight"],
-                            self.parameters["conv.bias"], column_tiles(channels, e.config.columns),
+                            self.parameters["conv.bias"],
                             finish.StoreActivations(e, matrix, relu=True), Pass.PREDICTOR)
         e.scratch.begin(self.pool.name)
         pooling.forward(e, self.pool, hidden, features)
         linear = self._linear(layer)
         e.scratch.begin(linear.name)
-        run = layer.kernel[1] * layer.image[2]
         convolution.forward(e, linear, Images(tensor=features.view(samples, 1, 1, self.config.features)),
                             self.parameters["linear.weight"].rows(linear.channels), self.parameters["linear.bias"],
-                            column_tiles(linear.channels, e.config.columns, run), consume_for(), Pass.PREDICTOR, most_rows)
+                            consume_for(), Pass.PREDICTOR, most_rows=most_rows)
 
     def train(self, e: Emitter, layer: Convolution, pooled: Tensor) -> None:
         """One Adam step on the error that the weight gradient of ``layer`` left in :meth:`matrices`."""
@@ -166,4 +165,4 @@ class PredictorProgram:
 
 def _weights(layer: Convolution) -> int:
     """Weights of one output channel."""
-    return layer.kernel[0] * layer.kernel[1] * layer.image[2]
+    return prod(layer.weight_shape[1:])

@@ -1,6 +1,7 @@
 """The compiler's entry: from a PyTorch model to programs, memory image and register values."""
 
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 import torch
@@ -12,7 +13,6 @@ from adagp.spec.machine import Machine
 from adagp.spec.schedule import Phase, Schedule
 
 from . import convolution, finish, loss, pooling
-from .convolution import column_tiles
 from .emitter import Emitter
 from .finish import SGD, Adam
 from .images import Images
@@ -204,7 +204,7 @@ class _Compiler:
 
     @staticmethod
     def _matrix_shape(layer: Convolution) -> tuple[int, int]:
-        return layer.channels, layer.kernel[0] * layer.kernel[1] * layer.image[2]
+        return layer.channels, prod(layer.weight_shape[1:])
 
     def _place_parameters(self) -> None:
         for layer in self.convolutions:
@@ -248,17 +248,20 @@ class _Compiler:
                                      ) if self.predictor and (predict or pool) else None
             store = finish.StoreActivations(e, y.view(self.batch * height * width, channels), layer.relu, mean)
             convolution.forward(e, layer, Images(tensor=x), self._tensor(f"{layer.name}.weight", *layer.weight_shape),
-                                self._bias(layer), column_tiles(channels, self.config.columns), store)
+                                self._bias(layer), store)
             if predict:
                 rows = min(channels, (e.scratch.bank_words - 8) // 2)
                 self.predictor.predict(e, layer, self.pooled[layer.name],
                                        lambda: self._update(e, layer, "weight", rows, slots=2), rows)
 
     def _update(self, e: Emitter, layer: Convolution, parameter: str, rows: int, **options) -> finish.MomentumUpdate:
+        return finish.MomentumUpdate(e, self.optimizer, *self._matrices(layer, parameter), rows, **options)
+
+    def _matrices(self, layer: Convolution, parameter: str) -> tuple[Tensor, Tensor]:
+        """A parameter and its momentum as (output channels, weights of one) matrices."""
         tensor = self.layout.tensors[f"{layer.name}.{parameter}"]
         shape = layer.channels, tensor.elements // layer.channels
-        return finish.MomentumUpdate(e, self.optimizer, tensor.view(*shape),
-                                     self._tensor(f"{tensor.name}.momentum", *shape), rows, **options)
+        return tensor.view(*shape), self._tensor(f"{tensor.name}.momentum", *shape)
 
     def _backpropagation(self, e: Emitter) -> None:
         self._forward(e, predict=False, pool=True)
@@ -296,9 +299,9 @@ class _Compiler:
             store = finish.StoreGradient(e, dx.view(*matrix), gate, min(e.scratch.bank_words, matrix[0]))
             convolution.input_gradient(e, layer, dy, self._tensor(f"{layer.name}.weight", *layer.weight_shape), store)
         e.scratch.begin(layer.name)
-        rows = min(layer.channels, (e.scratch.bank_words - 8) // 4)
-        update = self._update(e, layer, "weight", rows, slots=2, **options)
-        bias = self._update(e, layer, "bias", rows, slots=1) if layer.bias else None
+        rows = min(layer.channels, e.scratch.bank_words // (5 if options else 4))
+        update = self._update(e, layer, "weight", rows, slots=4, **options)
+        bias = update.sharing(*self._matrices(layer, "bias")) if layer.bias else None
         convolution.weight_gradient(e, layer, Images(tensor=x), dy, update, bias, most_rows=rows)
         if self.predictor:
             self.predictor.train(e, layer, self.pooled[layer.name])
