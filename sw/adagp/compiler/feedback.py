@@ -9,6 +9,7 @@ A. Everything is matrix products and vector arithmetic; nothing is trained by de
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import prod
 from typing import ClassVar
 
 import torch
@@ -62,7 +63,7 @@ class FeedbackProgram:
             self.maps[layer.name] = resident.place(f"{layer.name}.feedback.map", (classes, *layer.output), Format.OPERAND)
             self.pseudo[layer.name] = layout.place(f"{layer.name}.feedback.pseudo", (classes, *layer.image),
                                                    Format.OPERAND)
-            weights = layer.kernel[0] * layer.kernel[1] * layer.image[2]
+            weights = prod(layer.weight_shape[1:])
             self._predictions[layer.name] = layout.place(f"{layer.name}.prediction", (layer.channels, weights),
                                                          Format.FLOAT32)
 

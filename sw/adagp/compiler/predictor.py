@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from math import prod
 from typing import ClassVar
 
 import torch
@@ -11,7 +12,6 @@ from torch.nn import functional
 from adagp.spec.isa import Format, Pass
 
 from . import convolution, finish, pooling
-from .convolution import column_tiles
 from .emitter import Emitter, Run, Tile
 from .images import Images
 from .network import Convolution, MaxPool
@@ -148,15 +148,15 @@ class PredictorProgram:
         e.scratch.begin(self.conv.name)
         matrix = hidden.view(samples * size * size, channels)
         convolution.forward(e, self.conv, Images(tensor=pooled, inner=True), self.parameters["conv.weight"],
-                            self.parameters["conv.bias"], column_tiles(channels, e.array_shape.columns),
-                            finish.StoreActivations(e, matrix, self.conv.activation), Pass.PREDICTOR)
+                            self.parameters["conv.bias"], finish.StoreActivations(e, matrix, self.conv.activation),
+                            Pass.PREDICTOR)
         e.scratch.begin(self.pool.name)
         pooling.forward(e, self.pool, Work(inputs=(hidden,), output=features))
         linear = self._linear(layer)
         e.scratch.begin(linear.name)
         convolution.forward(e, linear, Images(tensor=features.view(samples, 1, 1, self.config.features)),
                             self.parameters["linear.weight"].rows(linear.channels), self.parameters["linear.bias"],
-                            column_tiles(linear.channels, e.array_shape.columns), consume_for(), Pass.PREDICTOR, most_rows)
+                            consume_for(), Pass.PREDICTOR, most_rows=most_rows)
 
     def begin(self, e: Emitter, error: Tensor) -> None:
         """Begins a step of Adam: one a batch, in which every layer trains."""
@@ -223,4 +223,4 @@ class PredictorProgram:
 
 def _weights(layer: Convolution) -> int:
     """Weights of one output channel."""
-    return layer.kernel[0] * layer.kernel[1] * layer.image[2]
+    return prod(layer.weight_shape[1:])

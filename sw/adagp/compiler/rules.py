@@ -21,17 +21,18 @@ from .values import Call, Value, channels_last
 
 def _convolution(call: Call) -> Value:
     module = call.module
-    for attribute, value in (("groups", 1), ("dilation", (1, 1)), ("padding_mode", "zeros")):
-        if getattr(module, attribute) != value:
-            call.refuse(f"Conv2d.{attribute} must be {value!r}, not {getattr(module, attribute)!r}")
+    if module.padding_mode != "zeros":
+        call.refuse(f"Conv2d.padding_mode must be 'zeros', not {module.padding_mode!r}")
     padding = module.padding
     if isinstance(padding, str):
-        if padding == "same" and any(k % 2 == 0 for k in module.kernel_size):
-            call.refuse(f"Conv2d.padding 'same' needs odd kernels, not {module.kernel_size}")
-        padding = tuple(k // 2 for k in module.kernel_size) if padding == "same" else (0, 0)
+        around = [d * (k - 1) for k, d in zip(module.kernel_size, module.dilation)]
+        if padding == "same" and any(n % 2 for n in around):
+            call.refuse(f"Conv2d.padding 'same' needs as many zeros on both sides, not those of kernel "
+                        f"{module.kernel_size} with dilation {module.dilation}")
+        padding = tuple(n // 2 for n in around) if padding == "same" else (0, 0)
     return call.add(Convolution(name=call.name, inputs=call.inputs, image=call.image(), channels=module.out_channels,
                                 kernel=module.kernel_size, stride=module.stride, padding=padding,
-                                bias=module.bias is not None))
+                                dilation=module.dilation, groups=module.groups, bias=module.bias is not None))
 
 
 def _linear(call: Call) -> Value:
