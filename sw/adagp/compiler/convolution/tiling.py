@@ -17,6 +17,13 @@ Consume = Callable[[Tile, int | None], None]
 true attribute ``ordered`` gets its tiles column by column, each column's in the order of pixels."""
 
 
+LATENCY = 48
+"""Cycles in which a tile goes from the array's last sum through the vector unit, however small it is."""
+
+INSTRUCTIONS = 64
+"""Cycles that fetching and issuing the instructions of a tile may take from the engines."""
+
+
 class PixelTile(NamedTuple):
     """``rows`` pixel rows from ``row`` on of each of ``count`` images from ``first`` on."""
 
@@ -124,8 +131,9 @@ def plan_streaming(e: Emitter, *, tilings: Iterator[list[PixelTile]], words: Cal
         kept = array.stream_elements // max(window * slice_channels, 1) >= len(tiles) * len(slices)
         pixel_beats = -(-2 * slice_channels // bus) * len(slices) * sum(window * number for _, window, number in shapes)
         weight_beats = taps * channels * sum(widths) * 4 / bus
-        cycles = len(widths) * sum(chunks(n) for _, n in slices) * sum(
-            max(size, array.rows) * number for size, _, number in shapes)
+        passes = sum(chunks(n) for _, n in slices)
+        cycles = len(widths) * sum(number * (max(passes * max(size, array.rows), size + LATENCY) + INSTRUCTIONS)
+                                   for size, _, number in shapes)
         start = (window * 2 + taps * widths[0] * 4) * slice_channels / bus
         most_columns = 1 if ordered and len(tiles) > 1 else most_words // size
         for columns in sorted({-(-len(widths) // parts) for parts in range(1, len(widths) + 1)}):

@@ -134,12 +134,13 @@ class _Planner:
         results = sum(works) * parts
         transfers = results * (8 * part * array.columns / bus + _TILE_BEATS) + results * tiles * _ARRAY_BEATS
         loads = x_beats * x_times + dy_beats * dy_times + transfers
-        cycles = tiles * chunks * sum(works) * sum(max(count, array.rows) for _, count in plan.parts)
+        cycles = (tiles * chunks * sum(works) * sum(max(count, array.rows) for _, count in plan.parts)
+                  + results * tiles * _ARRAY_BEATS)
         start = window * channels * 2 / bus + chunks * array.rows * part * 2 / bus
         return max(cycles, loads) + start + plan.together * part * array.columns * 8 / bus
 
 
-_ARRAY_BEATS, _TILE_BEATS = 4, 32
+_ARRAY_BEATS, _TILE_BEATS = 8, 32
 """Beats of instructions to accumulate, and to finish a tile (roughly, of a bus of 128 bits)."""
 
 
