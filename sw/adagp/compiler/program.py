@@ -68,6 +68,10 @@ class _Access:
     index: int
 
 
+_OTHER_OUTSIDE = {Engine.LOAD: Engine.STORE, Engine.STORE: Engine.LOAD}
+"""The engines that access memory outside the scratchpads, and which else does."""
+
+
 class ProgramBuilder:
     """Collects the instructions of one program for ``config``."""
 
@@ -131,11 +135,14 @@ class ProgramBuilder:
 
     def _record(self, space, access: _Access) -> None:
         """Forgets what the new access makes unreachable: all it covers, if it writes; reads of the
-        same engine that it covers, if it reads."""
+        same engine that it covers, if it reads. Outside the scratchpads, where little is ever
+        covered, also what the other engine that goes there knows to be complete."""
         self._accesses[space] = [
             old for old in self._accesses[space]
             if not (access.footprint.covers(old.footprint)
-                    and (access.write or (not old.write and old.engine is access.engine)))]
+                    and (access.write or (not old.write and old.engine is access.engine)))
+            and not (old.engine in _OTHER_OUTSIDE and self._known[_OTHER_OUTSIDE[old.engine]][old.engine] >= old.index
+                     and not isinstance(space, Memory))]
         self._accesses[space].append(access)
 
     def _needs_sync(self, accesses) -> int:
