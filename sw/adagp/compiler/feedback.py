@@ -22,6 +22,7 @@ from .functions import fold, lane_sum, reciprocal
 from .images import Images
 from .network import Convolution
 from .operation import Work
+from .residence import Residence
 from .tensors import Layout, Tensor
 
 
@@ -49,7 +50,7 @@ class FeedbackProgram:
     timely: ClassVar[bool] = False
     """It predicts when the forward pass has ended, since it needs the error."""
 
-    def __init__(self, config: FeedbackConfig, layout: Layout, resident: Layout, layers: list[Convolution],
+    def __init__(self, config: FeedbackConfig, layout: Layout, resident: Layout | Residence, layers: list[Convolution],
                  batch: int, classes: int):
         self.config, self.batch, self.classes = config, batch, classes
         square = (classes, classes)

@@ -17,6 +17,7 @@ from .images import Images
 from .network import Convolution, MaxPool
 from .operation import Activation, Target, Work
 from .optimizer import Adam
+from .residence import Residence
 from .tensors import Layout, Tensor
 
 
@@ -83,7 +84,7 @@ class PredictorProgram:
     timely: ClassVar[bool] = True
     """It predicts as soon as the layer's outputs are there."""
 
-    def __init__(self, config: PredictorConfig, optimizer: Adam, layout: Layout, resident: Layout,
+    def __init__(self, config: PredictorConfig, optimizer: Adam, layout: Layout, resident: Layout | Residence,
                  layers: list[Convolution]):
         self.config, self.optimizer = config, optimizer
         largest, outputs = max(layer.channels for layer in layers), max(map(_weights, layers))

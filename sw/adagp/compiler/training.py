@@ -35,7 +35,8 @@ class Training:
     ``programs`` holds the encoded program of each phase; a design without a predictor has none for
     Phase GP. ``purposes`` say of each instruction but the ``End`` what it is there for. ``tensors`` are all tensors in external memory by name: ``{layer}.weight``,
     ``{layer}.weight.momentum``, ``{layer}.output``, ``loss``, ``predictor.…``, and so on (see
-    :class:`.Placement`).
+    :class:`.Placement`). ``resident`` names those of the predictor that live from batch to batch: in the
+    predictor memory where the design has one, with ``tensors`` as the copies outside.
     """
 
     config: AcceleratorConfig
@@ -46,6 +47,7 @@ class Training:
     tensors: dict[str, Tensor]
     state_bytes: int
     predictor: PredictorConfig | FeedbackConfig | None
+    resident: tuple[str, ...]
     constants: dict[str, torch.Tensor]
 
     @property
@@ -223,7 +225,7 @@ def compile_training(model: nn.Module, config: AcceleratorConfig, *, batch: int,
                     purposes={phase: tuple(builder.purposes) for phase, builder in programs.items()},
                     tensors=placement.layout.tensors | {"input": placement.input, "labels": placement.labels},
                     state_bytes=-(-placement.layout.size // INSTRUCTION_BYTES) * INSTRUCTION_BYTES,
-                    predictor=predictor if gradient_predictor else None,
+                    predictor=predictor if gradient_predictor else None, resident=tuple(residence.names),
                     constants=gradient_predictor.constants() if gradient_predictor else {})
 
 
@@ -231,8 +233,8 @@ def _predictor(config: PredictorConfig | FeedbackConfig, optimizer: Adam, placem
                residence: Residence) -> GradientPredictor:
     layers = placement.network.convolutions
     if isinstance(config, FeedbackConfig):
-        return FeedbackProgram(config, placement.layout, residence.layout, layers, placement.batch, layers[-1].channels)
-    return PredictorProgram(config, optimizer, placement.layout, residence.layout, layers)
+        return FeedbackProgram(config, placement.layout, residence, layers, placement.batch, layers[-1].channels)
+    return PredictorProgram(config, optimizer, placement.layout, residence, layers)
 
 
 def _program(config: AcceleratorConfig, emit, beside: bool = False) -> ProgramBuilder:
