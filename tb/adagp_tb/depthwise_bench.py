@@ -16,6 +16,7 @@ from adagp.compiler.convolution import Consume
 from adagp.compiler.emitter import Emitter, Tile
 from adagp.compiler.images import Images
 from adagp.compiler.network import Convolution
+from adagp.compiler.operation import Activation
 from adagp.compiler.tensors import Tensor
 from adagp.golden import GoldenMachine
 from adagp.spec.config import AcceleratorConfig
@@ -40,7 +41,7 @@ class DepthwiseResult:
 def layers() -> list[Convolution]:
     """As in MobileNet and its successors: 3×3 and 5×5, stride 1 and 2, 32 channels."""
     return [Convolution(name=f"{kernel}×{kernel} depthwise, stride {stride}", image=(12, 12, 32), channels=32, groups=32,
-                        kernel=(kernel, kernel), stride=(stride, stride), padding=(kernel // 2, kernel // 2), relu=True)
+                        kernel=(kernel, kernel), stride=(stride, stride), padding=(kernel // 2, kernel // 2), activation=Activation())
             for kernel in (3, 5) for stride in (1, 2)]
 
 

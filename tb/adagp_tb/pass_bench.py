@@ -134,4 +134,4 @@ def vgg_layers() -> list[Convolution]:
     shapes = ((64, 64, 32), (64, 128, 16), (128, 128, 16), (128, 256, 8), (256, 256, 8), (256, 512, 4),
               (512, 512, 4), (512, 512, 2))
     return [Convolution(name=f"{channels}→{outputs} @{size}²", image=(size, size, channels), channels=outputs,
-                        kernel=(3, 3), padding=(1, 1), relu=True) for channels, outputs, size in shapes]
+                        kernel=(3, 3), padding=(1, 1), activation=Activation()) for channels, outputs, size in shapes]

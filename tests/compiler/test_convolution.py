@@ -6,6 +6,7 @@ from torch.nn import functional
 
 from adagp.compiler import CompileError
 from adagp.compiler.network import Convolution
+from adagp.compiler.operation import Activation
 from adagp.golden import GoldenMachine
 from adagp.spec.config import AcceleratorConfig, preset
 from adagp.spec.isa import INSTRUCTION_BYTES, Load, Pass, decode
@@ -83,7 +84,7 @@ def autograd(layer: Convolution, values) -> dict[str, torch.Tensor]:
     y = functional.conv2d(x.permute(0, 3, 1, 2), weight.permute(0, 3, 1, 2), bias, layer.stride, layer.padding,
                           layer.dilation, layer.groups).permute(0, 2, 3, 1)
     y.backward(values["y"])
-    return {"y": torch.relu(y) if layer.relu else y, "dx": x.grad * (x > 0), "weight": weight.grad, "bias": bias.grad}
+    return {"y": torch.relu(y) if layer.activation else y, "dx": x.grad * (x > 0), "weight": weight.grad, "bias": bias.grad}
 
 
 def check(config, layer, batch):
@@ -114,7 +115,7 @@ def test_more_rows_than_columns(layer):
 
 
 def test_relu_behind_and_before_a_grouped_convolution():
-    check(ODD, conv(12, 12, (5, 5), groups=12, relu=True), batch=2)
+    check(ODD, conv(12, 12, (5, 5), groups=12, activation=Activation()), batch=2)
 
 
 def test_sums_of_all_integers_here_are_exact():

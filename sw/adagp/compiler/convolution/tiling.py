@@ -110,11 +110,12 @@ class StreamPlan:
 
 def plan_streaming(e: Emitter, *, tilings: Iterator[list[PixelTile]], words: Callable[[PixelTile], int],
                    pixels: Callable[[PixelTile], int], most_words: int, channels: int, taps: int,
-                   chunks: Callable[[int], float], widths: list[int], ordered: bool) -> StreamPlan | None:
+                   chunks: Callable[[int], float], widths: list[int], ordered: bool, whole: bool) -> StreamPlan | None:
     """The plan of fewest cycles; none if nothing fits.
 
     A tile takes ``words(tile)`` accumulators and ``pixels(tile)`` pixels of the stream memory, wherever it
     lies; a slice of n channels is contracted in ``chunks(n)`` passes. ``widths`` are the column tiles'.
+    With ``whole`` there is only one slice, as a block of several groups wants it.
     """
     array, bus = e.array_shape, e.config.bus_bytes
     widest, best, least = max(widths), None, float("inf")
@@ -126,6 +127,8 @@ def plan_streaming(e: Emitter, *, tilings: Iterator[list[PixelTile]], words: Cal
         if size > most_words or not most_channels:
             continue
         slices = evenly(channels, most_channels, array.rows)
+        if whole and len(slices) > 1:
+            continue
         slice_channels = slices[0][1]
         weights = array.stationary_elements // (taps * slice_channels * widest)
         kept = array.stream_elements // max(window * slice_channels, 1) >= len(tiles) * len(slices)
