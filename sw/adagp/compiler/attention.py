@@ -172,7 +172,7 @@ class _Softmax:
         _fold(e, self._most, z, images, keys, t, Function.MAXIMUM)
         e.vector(self._most, self._most, images, times=scale)
         e.vector(z, z, per_query, b=self._most, times=scale, plus="b", negate_addend=True)
-        exponential(e, y, z, t, tile.rows)
+        exponential(e, y, z, t, tile.rows, for_operand=True)
         _fold(e, self._sum, y, images, keys, t)
         reciprocal(e, self._scale, self._sum, self._most, images)
         e.vector(y, y, per_query, b=self._scale, times="b")
