@@ -171,7 +171,7 @@ def test_convolutions_of_all_kinds_are_captured_with_the_shapes_that_torch_gives
     (Apply(lambda x: x + x[:, :1]), (4,), "adds equal shapes that lie alike"),
     (Apply(lambda x: torch.add(x, x, alpha=2)), (4,), "add: adds two activations, without alpha"),
     (Apply(lambda x: x + 1), (4,), "add: adds two activations"),
-    (Apply(lambda x: x[:, :1].flatten(1)), (2, 4), r"linear: needs \(features\).* not \(4,\) out of the \(1, 2, 4\)"),
+    (Apply(lambda x: x[:, :, :2].flatten(1)), (2, 4), r"linear: needs \(features\).* not \(4,\) out of the \(1, 2, 4\)"),
     (Apply(lambda x: torch.cat((x, x), 1)), (2, 2), "cat: concatenates channels or features, not dimension 1 of 3"),
     (Apply(lambda x: nn.functional.hardtanh(x)), (4,), r"hardtanh: Hardtanh.min_val must be 0, not -1.0"),
     (Apply(lambda x: nn.functional.hardtanh(x, 0, 1.001)), (4,), r"exact in bfloat16, not 1.001"),

@@ -146,6 +146,8 @@ def _activation(call: Call, activation: Activation, given: dict) -> Value:
 
 
 def _add(call: Call) -> Value:
+    if len(call.values) == 1 and any(isinstance(argument, torch.Tensor) for argument in call.arguments):
+        return transformers.positions(call)
     if len(call.values) != 2 or call.options.get("alpha", 1) != 1:
         call.refuse("adds two activations, without alpha")
     first, second = call.values
@@ -162,6 +164,8 @@ def _add_in_place(call: Call) -> Value:
 
 def _concatenate(call: Call) -> Value:
     dimension, rank = call.settings(dim=0)["dim"], len(call.shape)
+    if len(call.values) == 1 and len(call.arguments[0]) == 2 and (dimension % rank, rank) == (1, 3):
+        return transformers.class_tokens(call)
     if dimension % rank == 1 and rank == 4:
         operation = Concatenate(name=call.name, inputs=call.inputs,
                                 images=tuple(call.image(number) for number in range(len(call.values))))
@@ -224,8 +228,7 @@ RULES: dict[object, Callable[[Call], Value]] = {
 
 VIEWS = {
     nn.Flatten, nn.Unflatten, torch.flatten, torch.permute, torch.transpose, torch.squeeze, torch.unsqueeze,
-    torch.reshape, torch.split, torch.chunk, torch.unbind, "flatten", "unflatten", "view", "reshape", "permute", "transpose",
-    "squeeze", "unsqueeze", "split", "chunk", "unbind",
-    "size", "dim", getattr, operator.getitem,
+    torch.reshape, torch.split, torch.chunk, torch.unbind, "flatten", "unflatten", "view", "reshape", "permute",
+    "transpose", "squeeze", "unsqueeze", "split", "chunk", "unbind", "size", "dim", getattr, operator.getitem,
 }
 """What only rearranges activations, or asks for their shape."""

@@ -13,11 +13,12 @@ from adagp.spec.machine import Machine
 from adagp.spec.schedule import Phase, Schedule
 
 from .capture import capture
+from .embedding import Embedding
 from .emitter import Emitter
 from .feedback import FeedbackConfig, FeedbackProgram
 from .interleave import Recorder, emitters
 from .network import Convolution, Network
-from .operation import Operation
+from .operation import INPUT, Operation
 from .optimizer import SGD, Adam
 from .phases import GradientPredictor, Phases
 from .placement import Placement
@@ -102,6 +103,10 @@ class Training:
         classes = self.layers[-1].channels
         if labels.min() < 0 or labels.max() >= classes:
             raise ValueError(f"labels must be from 0 to {classes - 1}, not {labels.min()} to {labels.max()}")
+        for reader in self.network.readers(INPUT):
+            if isinstance(reader, Embedding) and (data.min() < 0 or data.max() >= reader.entries):
+                raise ValueError(f"data must hold numbers of the entries of {reader.name}, from 0 to "
+                                 f"{reader.entries - 1}, not {data.min()} to {data.max()}")
         batches = samples // self.batch
         if memory.size < self.image_bytes(batches):
             raise ValueError(f"memory must have at least {self.image_bytes(batches)} bytes, not {memory.size}")
