@@ -86,6 +86,7 @@ class Emitter:
         self.config = config
         self.builder = ProgramBuilder(config) if builder is None else builder  # an empty one is false
         self.scratch = scratch or Scratch(config, array)
+        self.layer = 0
         if array is Engine.ARRAY:
             self._instruction, self.array_shape = Array, config.array
             self.stream, self.stationary = Memory.STREAM, Memory.STATIONARY
@@ -162,8 +163,8 @@ class Emitter:
     # Array and vector unit
 
     def array(self, **fields) -> None:
-        """``Array`` or ``PredictorArray``, whichever array this emitter works for."""
-        self.builder.emit(self._instruction(**fields))
+        """``Array`` or ``PredictorArray``, whichever array this emitter works for, booked on ``layer``."""
+        self.builder.emit(self._instruction(layer=self.layer, **fields))
 
     def vector(self, d: int, a: int, loops, b: int = 0, function: Function = Function.ARITHMETIC, *,
                times: str | float | None = None, plus: str | float | None = None, negate_product: bool = False,

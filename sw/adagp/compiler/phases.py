@@ -49,6 +49,10 @@ MODULES = {
 """What emits the instructions of each kind of operation: ``forward`` and ``backward``."""
 
 
+LAYERS = 256
+"""Operations that the counters of layers tell apart; those beyond share them."""
+
+
 class GradientPredictor(Protocol):
     """Emits the work of a predictor of weight gradients. ``error`` is the gradient of the logits."""
 
@@ -131,7 +135,7 @@ class Phases:
         options = {}
         if pool and self._is_predicted(operation):
             options["prediction"] = Prediction(pooled=self.predictor.pooled(operation))
-        e.scratch.begin(operation.name)
+        self._begin(e, operation)
         with e.builder.purpose(layer=operation.name, work="forward"):
             MODULES[type(operation)].forward(e, operation, self.placement.forward_work(
                 operation, training=training, **options))
@@ -147,9 +151,14 @@ class Phases:
         if self._is_predicted(operation) and (self.quality or self.predictor.timely):
             prediction, error = self.predictor.matrices(operation)
             options["prediction"] = Prediction(prediction=prediction, error=error, quality=self.quality)
-        e.scratch.begin(operation.name)
+        self._begin(e, operation)
         with e.builder.purpose(layer=operation.name, work="input gradient"):
             MODULES[type(operation)].backward(e, operation, self.placement.backward_work(operation, **options))
+
+    def _begin(self, e: Emitter, operation: Operation) -> None:
+        """Frees the scratchpads for ``operation``, whose number its array work is booked on."""
+        e.scratch.begin(operation.name)
+        e.layer = self.operations.index(operation) % LAYERS
 
     # Work of the predictor for a layer
 
@@ -158,6 +167,7 @@ class Phases:
 
     def _predict(self, e: Emitter, layer: Convolution) -> None:
         """Leaves the prediction for comparison with the true gradient."""
+        self._begin(e, layer)
         prediction, _ = self.predictor.matrices(layer)
         with e.builder.purpose(layer=layer.name, work="predict"):
             self.predictor.predict(e, layer, self.placement.backward_work(layer), self.placement.logits_gradient,
@@ -165,6 +175,7 @@ class Phases:
 
     def _update(self, e: Emitter, layer: Convolution) -> None:
         """Updates the weights with the predicted gradient."""
+        self._begin(e, layer)
         rows = min(layer.channels, (e.scratch.bank_words - 8) // 2)
         work = self.placement.backward_work(layer)
         matrix = layer.channels, work.parameters["weight"].elements // layer.channels
