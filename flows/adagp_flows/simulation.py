@@ -58,7 +58,7 @@ def simulate(workload: Workload, config: AcceleratorConfig, timing: MemoryTiming
     """Runs ``workload`` on the RTL of ``config`` and, at the same time, on the golden machine.
 
     The host writes the image and registers and rings; from then on the machine chooses programs and
-    samples by itself until ``workload.interval`` epochs are done. Then all of external memory is
+    samples by itself until ``workload.epochs_per_start`` epochs are done. Then all of external memory is
     compared (weights, momenta, predictor with its optimiser's state, activations, gradients), and the
     test samples are classified; the first difference raises :class:`BitMismatch`. ``progress`` is told
     now and then how many batches are done, and the accuracy so far. ``record`` batches of Phase BP and
@@ -82,12 +82,13 @@ def simulate(workload: Workload, config: AcceleratorConfig, timing: MemoryTiming
         progress(batch, accuracy)
 
     while result.epochs < workload.epochs:
-        epochs = min(workload.interval, workload.epochs - result.epochs)
+        epochs = min(workload.epochs_per_start, workload.epochs - result.epochs)
         counters = pair.train(result.epochs, epochs, watch)
         result.register_writes += rtl.register_writes
+        watch((result.epochs + epochs) * workload.epoch)
         accuracy = pair.evaluate()
         result.stretches.append(Stretch(epochs=epochs, counters=counters, accuracy=accuracy))
-        watch(result.epochs * workload.epoch)
+    progress(workload.batches, accuracy)
     result.predictor_bytes = {phase: result.batches(phase) * predictor_bytes(training, phase)
                               for phase in training.programs}
     if not baseline and workload.schedule.adaptive:

@@ -16,7 +16,7 @@ class Workload:
 
     ``data`` and ``test_data`` are (samples, channels, height, width) or (samples, features),
     ``labels`` and ``test_labels`` class numbers. What does not fill a batch is left out. The run goes
-    ``epochs`` times over the training samples. ``interval`` is how many epochs the machine runs from
+    ``epochs`` times over the training samples. ``epochs_per_start`` is how many epochs the machine runs from
     one doorbell; after them memory is compared and the test samples are classified. The baseline,
     which has no predictor, looks at neither ``schedule`` nor ``predictor``.
     """
@@ -29,14 +29,14 @@ class Workload:
     batch: int
     epochs: int
     schedule: Schedule
-    interval: int = 1
+    epochs_per_start: int = 1
     optimizer: SGD = field(default_factory=lambda: SGD(lr=0.05))
     predictor: PredictorConfig | FeedbackConfig = field(default_factory=PredictorConfig)
     predictor_optimizer: Adam = field(default_factory=lambda: Adam(lr=1e-3))
     seed: int = 0
 
     def __post_init__(self):
-        for name, least in (("batch", 1), ("epochs", 1), ("interval", 1)):
+        for name, least in (("batch", 1), ("epochs", 1), ("epochs_per_start", 1)):
             if getattr(self, name) < least:
                 raise ValueError(f"Workload.{name} must be at least {least}, not {getattr(self, name)}")
         for name in ("data", "test_data"):
