@@ -5,7 +5,6 @@ import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 
 from adagp.compiler import Training, compile_training
@@ -16,6 +15,7 @@ from adagp.spec.machine import Machine
 from adagp.spec.registers import field
 from adagp.spec.schedule import Phase, Schedule
 from adagp_tb import timeline
+from adagp_tb.comparison import difference
 from adagp_tb.rtl_machine import RtlMachine
 from adagp_tb.timeline import Timeline
 
@@ -169,14 +169,8 @@ class _Run:
         return recording
 
     def _compare(self) -> None:
-        rtl, golden = (machine.memory for machine in self.machines)
-        if np.array_equal(rtl, golden):
-            return
-        address = int(np.flatnonzero(rtl != golden)[0])
-        owner = next((name for name, tensor in self.training.tensors.items()
-                      if tensor.base == 0 and tensor.offset <= address < tensor.offset + tensor.bytes), "no tensor")
-        raise BitMismatch(f"byte {address:#x} ({owner}) is {rtl[address]:#04x} on the RTL "
-                          f"and {golden[address]:#04x} on the golden machine")
+        if text := difference(self.training, self.rtl.memory, self.golden.memory):
+            raise BitMismatch(text)
 
     def _logits(self) -> torch.Tensor:
         last = self.training.layers[-1]

@@ -71,7 +71,7 @@ class Emitter:
     ``array_shape`` is the shape of that ``array`` (ARRAY or PREDICTOR), ``stream`` and ``stationary`` are its
     operand memories. Several emitters may share a ``builder``, each with a ``scratch`` of its own.
     Sources and destinations are given as in :mod:`adagp.spec.isa`, ``loops`` innermost first and of any
-    number.
+    number. Work of the array is booked on the counters of ``layer``, which may be set at any time.
     """
 
     def __init__(self, config: AcceleratorConfig, array: Engine = Engine.ARRAY, builder: ProgramBuilder | None = None,
@@ -80,6 +80,7 @@ class Emitter:
                 array is Engine.PREDICTOR and not config.design.has_predictor_array):
             raise ValueError(f"Emitter.array must be an array of design {config.design.name}, not {array!r}")
         self.config = config
+        self.layer = 0
         self.builder = ProgramBuilder(config) if builder is None else builder  # an empty one is false
         self.scratch = scratch or Scratch(config, array)
         if array is Engine.ARRAY:
@@ -159,7 +160,7 @@ class Emitter:
 
     def array(self, **fields) -> None:
         """``Array`` or ``PredictorArray``, whichever array this emitter works for."""
-        self.builder.emit(self._instruction(**fields))
+        self.builder.emit(self._instruction(layer=self.layer, **fields))
 
     def vector(self, d: int, a: int, loops, b: int = 0, function: Function = Function.ARITHMETIC, *,
                times: str | float | None = None, plus: str | float | None = None, negate_product: bool = False,
