@@ -109,14 +109,15 @@ class OperandRead(wiring.Signature):
 class VectorRead(wiring.Signature):
     """Read of one word of the vector memory. Granted when ``valid`` and ``ready``; ``data`` is valid
     ``VectorMemory.LATENCY`` cycles after the grant, until that of the next grant. The array's port is
-    always ready."""
+    always ready. With ``selects`` the value of lane ``lane`` is in ``lane_data``, at the same time."""
 
-    def __init__(self, lanes: int, word_bits: int = 16):
+    def __init__(self, lanes: int, word_bits: int = 16, *, selects: bool = False):
         super().__init__({
             "valid": Out(1),
             "ready": In(1),
             "address": Out(word_bits),
             "data": In(data.ArrayLayout(32, lanes)),
+            **({"lane": Out(range(lanes)), "lane_data": In(32)} if selects else {}),
         })
 
 
@@ -148,6 +149,10 @@ class BeatWrite(wiring.Signature):
     def __init__(self, beats: int, bus_bits: int):
         super().__init__({"enable": Out(1), "address": Out(range(beats)), "data": Out(bus_bits),
                           "strobe": Out(bus_bits // 16)})
+
+
+#: A program reports ``value`` (float32 bits) in the register QUALITY[``index``]. Always accepted.
+Report = data.StructLayout({"valid": 1, "index": 7, "value": 32})
 
 
 #: A contiguous piece of memory: first byte and number of bytes (at least 1).

@@ -6,7 +6,7 @@ from amaranth.hdl import ClockDomain, ClockSignal, DomainRenamer, Module, Mux, R
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
 
-from adagp.spec.config import AcceleratorConfig
+from adagp.spec.config import AcceleratorConfig, ArrayShape
 from adagp.spec.isa import Engine
 
 from .array.engine import ArrayEngine
@@ -43,31 +43,25 @@ class Accelerator(wiring.Component):
         config = self._config
         m.domains.sync = ClockDomain()  # what a reset by register reaches
         m.domains.host = ClockDomain()  # what it leaves alone
-        registers, supervisor = RegisterFile(), Supervisor(faults=6, quiet=6)
+        engines = {Engine.LOAD: LoadEngine(config), **self._arrays(),
+                   Engine.VECTOR: VectorUnit(config), Engine.STORE: StoreEngine(config)}
+        registers, supervisor = RegisterFile(), Supervisor(faults=len(engines) + 2, quiet=len(engines) + 2)
         counters = Counters(most_macs=config.rows * config.columns, bus_bytes=config.bus_bytes)
         m.d.comb += [
             ClockSignal("sync").eq(self.aclk), ResetSignal("sync").eq(~self.aresetn | supervisor.clear),
             ClockSignal("host").eq(self.aclk), ResetSignal("host").eq(~self.aresetn)]
         for name, component in (("registers", registers), ("supervisor", supervisor), ("counters", counters)):
             m.submodules[name] = DomainRenamer("host")(component)
-        array = ArrayEngine(rows=config.rows, columns=config.columns, stream_lanes=config.stream_lanes,
-                            stationary_lanes=config.stationary_lanes, vector_lanes=config.vector_lanes,
-                            vector_words=config.vector_words, vector_latency=VectorMemory.LATENCY)
-        engines = {Engine.LOAD: LoadEngine(config), Engine.ARRAY: array,
-                   Engine.VECTOR: VectorUnit(config), Engine.STORE: StoreEngine(config)}
         fetch, dispatch = Fetch(config), Dispatch(config)
         phases, arbiter = PhaseController(), ReadArbiter(config.bus_bits)
-        stream = OperandMemory(lanes=config.stream_lanes, elements=config.stream_elements)
-        stationary = OperandMemory(lanes=config.stationary_lanes, elements=config.stationary_elements)
-        vector = VectorMemory(words=config.vector_words, lanes=config.vector_lanes, banks=config.vector_banks)
+        memories = self._memories()
         for name, component in {
-                "fetch": fetch, "dispatch": dispatch, "phases": phases, "arbiter": arbiter,
-                "stream": stream, "stationary": stationary, "vector": vector,
+                "fetch": fetch, "dispatch": dispatch, "phases": phases, "arbiter": arbiter, **memories,
                 **{f"{engine.name.lower()}_engine": each for engine, each in engines.items()}}.items():
             m.submodules[name] = component
 
         self._wire_buses(m, registers, arbiter, fetch, engines)
-        self._wire_memories(m, engines, stream, stationary, vector)
+        self._wire_memories(m, engines, memories)
         self._wire_batches(m, registers, supervisor, phases, fetch, dispatch, counters)
         self._wire_engines(m, registers, supervisor, fetch, dispatch, engines)
         m.d.comb += [fault.eq(source.fault) for fault, source in zip(
@@ -78,6 +72,36 @@ class Accelerator(wiring.Component):
         self._wire_counters(m, registers, counters, supervisor, phases, dispatch, arbiter, engines)
         return m
 
+    def _arrays(self) -> dict[Engine, ArrayEngine]:
+        """The main array, and in a design that has it the predictor's."""
+        config = self._config
+
+        def engine(shape: ArrayShape, **options) -> ArrayEngine:
+            return ArrayEngine(rows=shape.rows, columns=shape.columns, stream_lanes=shape.stream_lanes,
+                               stationary_lanes=shape.stationary_lanes, vector_lanes=config.vector_lanes,
+                               vector_words=config.vector_words, vector_banks=config.vector_banks,
+                               vector_latency=VectorMemory.LATENCY, **options)
+
+        main, own = config.array, config.predictor_array
+        if not config.design.has_predictor_array:
+            return {Engine.ARRAY: engine(main)}
+        ahead = ArrayEngine.latency(main.rows, main.columns) - ArrayEngine.latency(own.rows, own.columns)
+        return {Engine.ARRAY: engine(main), Engine.PREDICTOR: engine(own, yields_after=ahead)}
+
+    def _memories(self) -> dict[str, wiring.Component]:
+        """The memories on chip by their names."""
+        config, design = self._config, self._config.design
+        memories = {"vector": VectorMemory(words=config.vector_words, lanes=config.vector_lanes,
+                                           banks=config.vector_banks, predictor=design.has_predictor_array)}
+        for prefix, shape, there in (("", config.array, True), ("predictor_", config.predictor_array, design.has_predictor_array)):
+            if there:
+                memories[f"{prefix}stream"] = OperandMemory(lanes=shape.stream_lanes, elements=shape.stream_elements)
+                memories[f"{prefix}stationary"] = OperandMemory(
+                    lanes=shape.stationary_lanes, elements=shape.stationary_elements)
+        if design.has_predictor_memory:
+            memories["predictor_memory"] = PredictorMemory(config)
+        return memories
+
     def _wire_buses(self, m: Module, registers, arbiter, fetch, engines):
         connect(m, engines[Engine.LOAD].axi, arbiter.load)
         connect(m, fetch.axi, arbiter.fetch)
@@ -87,20 +111,28 @@ class Accelerator(wiring.Component):
                 outer, inner = getattr(self, name), getattr(port, name.split("_")[-1])
                 m.d.comb += outer.eq(inner) if member.flow is Out else inner.eq(outer)
 
-    def _wire_memories(self, m: Module, engines, stream, stationary, vector):
-        load, array, unit, store = (engines[engine] for engine in (
-            Engine.LOAD, Engine.ARRAY, Engine.VECTOR, Engine.STORE))
-        for a, b in ((load.stream_write, stream.write), (array.stream, stream.read),
-                     (load.stationary_write, stationary.write), (array.stationary, stationary.read),
-                     (load.vector_write, vector.load_write), (store.vector_read, vector.store_read),
-                     (array.accumulator_read, vector.array_read), (array.accumulator_write, vector.array_write),
+    def _wire_memories(self, m: Module, engines, memories):
+        load, unit, store = (engines[engine] for engine in (Engine.LOAD, Engine.VECTOR, Engine.STORE))
+        vector = memories["vector"]
+        for a, b in ((load.vector_write, vector.load_write), (store.vector_read, vector.store_read),
                      (unit.read_a, vector.vector_read_a), (unit.read_b, vector.vector_read_b),
                      (unit.write, vector.vector_write)):
             connect(m, a, b)
+        for engine, array in engines.items():
+            if engine not in (Engine.ARRAY, Engine.PREDICTOR):
+                continue
+            name = engine.name.lower()
+            connect(m, array.accumulator_read, getattr(vector, f"{name}_read"))
+            connect(m, array.accumulator_write, getattr(vector, f"{name}_write"))
+            for kind in ("stream", "stationary"):
+                memory = kind if engine is Engine.ARRAY else f"predictor_{kind}"
+                connect(m, getattr(load, f"{memory}_write"), memories[memory].write)
+                connect(m, getattr(array, kind), memories[memory].read)
         if self._config.design.has_predictor_memory:
-            m.submodules.predictor_memory = local = PredictorMemory(self._config)
-            connect(m, load.local_read, local.read)
-            connect(m, store.local_write, local.write)
+            connect(m, load.local_read, memories["predictor_memory"].read)
+            connect(m, store.local_write, memories["predictor_memory"].write)
+        if self._config.design.has_predictor_array:
+            m.d.comb += engines[Engine.PREDICTOR].claimed.eq(engines[Engine.ARRAY].claim)
 
     def _wire_batches(self, m: Module, registers, supervisor, phases, fetch, dispatch, counters):
         connect(m, phases.request, fetch.request)
@@ -118,6 +150,9 @@ class Accelerator(wiring.Component):
             phases.quality.eq(registers.quality_0)]
 
     def _wire_engines(self, m: Module, registers, supervisor, fetch, dispatch, engines):
+        report = engines[Engine.VECTOR].report
+        m.d.comb += [registers.report_valid.eq(report.valid), registers.report_index.eq(report.index),
+                     registers.report_value.eq(report.value)]
         for engine, component in engines.items():
             port = getattr(dispatch, engine.name.lower())
             connect(m, port.instruction, component.instruction)
@@ -164,15 +199,14 @@ class Accelerator(wiring.Component):
             counters.clear.eq(registers.control.clear_counters & supervisor.idle),
             counters.running.eq(phases.running & ~supervisor.halt), counters.phase.eq(phases.phase),
             counters.batch_done.eq(dispatch.done), counters.dispatched.eq(dispatch.dispatched),
-            counters.tag.eq(array.tag), counters.macs.eq(array.macs), counters.shown_layer.eq(registers.layer),
+            counters.tag.eq(array.tag), counters.layer.eq(array.layer), counters.macs.eq(array.macs),
+            counters.shown_layer.eq(registers.layer),
             counters.loaded.eq(arbiter.load.rvalid & arbiter.load.rready),
             counters.fetched.eq(arbiter.fetch.rvalid & arbiter.fetch.rready),
             counters.stored.eq(store.axi.wvalid & store.axi.wready),
             *(counters.busy[engine].eq(component.busy) for engine, component in engines.items()),
             counters.read.eq(registers.counter_read), counters.index.eq(registers.counter_index),
             registers.counter_valid.eq(counters.valid), registers.counter_value.eq(counters.value)]
-        # Until the engines have them: the layer of the array's last vector, and REPORT of the vector unit.
-        m.d.comb += [counters.layer.eq(0), registers.report_valid.eq(0)]
 
 
 def _flat(prefix: str, signature: wiring.Signature) -> dict:

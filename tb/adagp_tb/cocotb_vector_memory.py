@@ -10,21 +10,21 @@ from cocotb.triggers import FallingEdge, RisingEdge
 from adagp_tb.cocotb_runner import bench_parameters
 from adagp_tb.stimulus import start_clock
 
-READS = ("array_read", "vector_read_a", "vector_read_b", "store_read")
-WRITES = ("array_write", "vector_write", "load_write")
-LONGEST_WAIT = {"array_read": 0, "vector_read_a": 3, "vector_read_b": 3, "store_read": 1,
-                "array_write": 0, "vector_write": 1, "load_write": 1}
-"""Cycles in which the array leaves the bank to others that a request may wait."""
+ARRAYS = ("array", "predictor") if bench_parameters()["predictor"] else ("array",)
+READS = (*(f"{name}_read" for name in ARRAYS), "vector_read_a", "vector_read_b", "store_read")
+WRITES = (*(f"{name}_write" for name in ARRAYS), "vector_write", "load_write")
+LONGEST_WAIT = {"vector_read_a": 3, "vector_read_b": 3, "store_read": 1, "vector_write": 1, "load_write": 1}
+"""Cycles in which the arrays leave the bank to others that a request may wait."""
 
 
 class Port:
     """One port of the memory: presents requests, holding each until it is granted."""
 
     def __init__(self, dut, name: str):
-        for signal in ("valid", "ready", "address", "data", "mask"):
+        for signal in ("valid", "ready", "address", "data", "mask", "lane", "lane_data"):
             setattr(self, signal, getattr(dut, f"{name}__{signal}", None))
         self.name = name
-        self.request = None  # (address, data, mask)
+        self.request = None  # (address, data, mask); the lane is taken from the mask
         self.waited = 0
         self.grants = 0
 
@@ -35,12 +35,14 @@ class Port:
             self.address.value = request[0]
             if self.mask is not None:
                 self.data.value, self.mask.value = request[1:]
+            if self.lane is not None:
+                self.lane.value = request[2] % (1 << len(self.lane))
 
 
 class Traffic:
     """Drives all ports and compares everything that the memory answers."""
 
-    def __init__(self, dut, *, words: int, lanes: int, banks: int, seed: int):
+    def __init__(self, dut, *, words: int, lanes: int, banks: int, predictor: bool, seed: int):
         self.dut = dut
         self.words, self.lanes, self.bank_words = words, lanes, words // banks
         self.random = random.Random(seed)
@@ -50,8 +52,13 @@ class Traffic:
         self.shown = dict.fromkeys(READS)
 
     def random_requests(self, rates: dict, addresses) -> dict:
-        """A request for each port with probability ``rates[name]``."""
-        return {name: self.request(addresses()) for name, rate in rates.items() if self.random.random() < rate}
+        """A request for each port with probability ``rates[name]``, of the arrays in different banks."""
+        requests = {name: self.request(addresses()) for name, rate in rates.items() if self.random.random() < rate}
+        for kind in ("read", "write"):
+            asked = [requests[name] for name in ("array_" + kind, "predictor_" + kind) if name in requests]
+            if len(asked) == 2 and self.bank(asked[0][0]) == self.bank(asked[1][0]):
+                del requests["predictor_" + kind]
+        return requests
 
     def request(self, address: int, mask: int | None = None):
         return (address, self.random.getrandbits(32 * self.lanes),
@@ -65,9 +72,10 @@ class Traffic:
                 port.present(requests.get(name))
         await FallingEdge(self.dut.clk)
         self.check_data()
-        array = {name: self.ports[name].request for name in ("array_read", "array_write")}
+        taken = {kind: {self.bank(request[0]) for name in ARRAYS if (request := self.ports[f"{name}_{kind}"].request)}
+                 for kind in ("read", "write")}
         for name in READS + WRITES:  # reads first: a read in the cycle of a write sees the old word
-            self.finish(self.ports[name], array["array_read" if name in READS else "array_write"])
+            self.finish(self.ports[name], taken["read" if name in READS else "write"])
 
     def check_data(self):
         for name, due in self.due.items():
@@ -76,13 +84,17 @@ class Traffic:
                 self.shown[name] = fresh
             if self.shown[name] is not None:
                 got = self.ports[name].data.value.to_unsigned()
-                assert got == self.shown[name], f"{name} shows {got:#x}, not {self.shown[name]:#x}"
+                word, lane = self.shown[name]
+                assert got == word, f"{name} shows {got:#x}, not {word:#x}"
+                if (lane_data := self.ports[name].lane_data) is not None:
+                    assert lane_data.value.to_unsigned() == word >> 32 * lane & 0xFFFFFFFF, f"{name}, lane {lane}"
 
-    def finish(self, port: Port, array_request):
+    def finish(self, port: Port, taken: set[int]):
+        """``taken``: banks that the arrays use in this cycle."""
         name, request = port.name, port.request
         granted = request is not None and bool(port.ready.value)
         if name in READS:
-            self.due[name].append(self.model[request[0] % self.words] if granted else None)
+            self.due[name].append((self.model[request[0] % self.words], request[2] % self.lanes) if granted else None)
         if request is None:
             return
         if granted:
@@ -90,11 +102,10 @@ class Traffic:
             port.grants += 1
             if name in WRITES:
                 self.write(*request)
-        elif array_request is None or self.bank(array_request[0]) != self.bank(request[0]):
-            port.waited += 1
-            assert port.waited <= LONGEST_WAIT[name], f"{name} has waited {port.waited} free cycles"
         else:
-            assert not name.startswith("array"), f"{name} was refused"
+            assert not name.startswith(ARRAYS), f"{name} was refused"
+            port.waited += self.bank(request[0]) not in taken
+            assert port.waited <= LONGEST_WAIT[name], f"{name} has waited {port.waited} free cycles"
 
     def write(self, address: int, value: int, mask: int):
         chosen = sum(0xFFFFFFFF << 32 * lane for lane in range(self.lanes) if mask >> lane & 1)
@@ -127,7 +138,8 @@ async def random_traffic_equals_a_dictionary(dut):
     everywhere = lambda: bench.random.randrange(1 << 16)
     few = lambda: bench.random.choice((0, 1, bench.bank_words - 1, bench.bank_words, bench.words - 1))
     for addresses, rate, array_rate in product((everywhere, few), (0.2, 0.6, 1.0), (0.0, 0.5, 0.9)):
-        rates = dict.fromkeys(READS + WRITES, rate) | {"array_read": array_rate, "array_write": array_rate}
+        rates = dict.fromkeys(READS + WRITES, rate) | {
+            f"{name}_{kind}": array_rate for name in ARRAYS for kind in ("read", "write")}
         for _ in range(300):
             await bench.cycle(bench.random_requests(rates, addresses))
     await bench.drain()

@@ -1,4 +1,5 @@
-"""Bench of the vector unit on its memory: every write, in order, against the ISA on exact rationals.
+"""Bench of the vector unit on its memory: every write and report, in order, against the ISA on exact
+rationals.
 
 The other ports of the memory refuse and delay the unit's reads and writes. They write only the
 last ``ALIEN_WORDS`` of each bank, which the programs leave alone, and read everywhere.
@@ -57,7 +58,7 @@ class Bench:
         self.words, self.lanes, self.banks = words, lanes, banks
         self.random = random.Random(seed)
         self.memory = [[0] * lanes for _ in range(words)]
-        self.expected = deque()  # (word, value, last of its instruction)
+        self.expected = deque()  # (word or index, value, last of its instruction, is it a report)
         self.done_due = self.cycles = self.done = 0
 
     async def start(self):
@@ -71,9 +72,13 @@ class Bench:
         await FallingEdge(self.dut.clk)
         assert self.dut.done.value == self.done_due, "done comes in the cycle after the last write, and only then"
         self.done_due = 0
-        if self.dut.write_granted.value:
-            word, value, last = self.expected.popleft()
+        report = self.dut.report.value.to_unsigned()
+        if self.dut.write_granted.value or report & 1:
+            word, value, last, reports = self.expected.popleft()
             got = self.dut.write_address.value.to_unsigned() % self.words, self.dut.write_data.value.to_unsigned()
+            if reports:
+                got = report >> 1 & 0x7F, report >> 8
+                assert report & 1 and not self.dut.write_granted.value, "a report is no write"
             assert got == (word, value), f"wrote {got[1]:#x} to word {got[0]}, not {value:#x} to {word}"
             self.done_due = int(last)
             self.done += last
@@ -95,14 +100,18 @@ class Bench:
             getattr(self.dut, f"{name}__mask").value = (1 << self.lanes) - 1
 
     def expect(self, instruction: Vector):
-        """Executes ``instruction`` on the model and notes its writes."""
+        """Executes ``instruction`` on the model and notes its writes or reports."""
         targets = walk(instruction, "d", self.words)
         b_words = walk(instruction, "b", self.words) if reads_b(instruction) else targets
         for k, (a, b, d) in enumerate(zip(walk(instruction, "a", self.words), b_words, targets)):
-            b_values = [self.memory[b][0]] * self.lanes if instruction.broadcast else self.memory[b]
+            if instruction.function == Function.REPORT:
+                self.expected.append((d % 128, self.memory[a][0], k == len(targets) - 1, True))
+                continue
+            b_values = [self.memory[b][instruction.lane]] * self.lanes if instruction.broadcast else self.memory[b]
             result = [literal.vector_lane(instruction, *pair) for pair in zip(self.memory[a], b_values)]
             self.memory[d] = result
-            self.expected.append((d, sum(value << 32 * i for i, value in enumerate(result)), k == len(targets) - 1))
+            self.expected.append((d, sum(value << 32 * i for i, value in enumerate(result)), k == len(targets) - 1,
+                                  False))
 
     async def run(self, program: list[Vector], *, gaps: float = 0, traffic: float = 0) -> int:
         """Issues ``program``, with pauses and foreign memory traffic at these rates; returns the
@@ -148,8 +157,8 @@ class Bench:
 class ProgramWriter:
     """Random instructions that keep the rules of the ISA about overlap."""
 
-    def __init__(self, random, *, words: int, banks: int):
-        self.random, self.words, self.bank_words = random, words, words // banks
+    def __init__(self, random, *, words: int, lanes: int, banks: int):
+        self.random, self.words, self.lanes, self.bank_words = random, words, lanes, words // banks
         self.read, self.written = set(), set()
 
     def next(self) -> Vector:
@@ -195,7 +204,7 @@ class ProgramWriter:
         return Vector(
             function=random.choice([Function.ARITHMETIC] * 5 + list(Function)), multiplier=random.choice(list(Multiplier)),
             addend=random.choice(list(Addend)), sync=int(random.random() < 0.4), s=random_value(random),
-            t=random_value(random), **flags, **fields)
+            t=random_value(random), lane=random.randrange(self.lanes), **flags, **fields)
 
 
 async def prepared(dut) -> Bench:
@@ -209,7 +218,7 @@ async def prepared(dut) -> Bench:
 async def random_programs_with_pauses_and_refusals(dut):
     bench = await prepared(dut)
     for gaps, traffic in product((0, 0.5, 0.9), (0, 0.5, 1)):
-        writer = ProgramWriter(bench.random, words=bench.words, banks=bench.banks)
+        writer = ProgramWriter(bench.random, words=bench.words, lanes=bench.lanes, banks=bench.banks)
         await bench.run([writer.next() for _ in range(40)], gaps=gaps, traffic=traffic)
 
 
@@ -228,7 +237,7 @@ async def special_values_in_all_lanes_and_all_forms(dut):
               for f, t in product(list(Function)[1:], (Addend.B, Addend.T))]
     places = dict(a=0, b=count, d=2 * count, count0=count, a_stride0=1, b_stride0=1, d_stride0=1)
     await bench.run([Vector(**form, **places, s=bench.random.choice(SPECIALS), t=bench.random.choice(SPECIALS),
-                            broadcast=int(bench.random.random() < 0.2), sync=1) for form in forms])
+                            broadcast=int(bench.random.random() < 0.2), lane=bench.random.randrange(bench.lanes), sync=1) for form in forms])
 
 
 def chain(words: int, **changes) -> Vector:

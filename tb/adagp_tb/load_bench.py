@@ -55,8 +55,8 @@ class LoadBench:
 
     async def _watch(self):
         dut = self.dut
-        operand_ports = [(Memory.STREAM, *self._port("stream_write"), dut.stream_write__enable),
-                         (Memory.STATIONARY, *self._port("stationary_write"), dut.stationary_write__enable)]
+        operand_ports = [(memory, *self._port(f"{memory.name.lower()}_write", ("address", "data", "mask", "enable")))
+                         for memory in self.memories if memory.holds_operands]
         vector = self._port("vector_write")
         while True:
             await RisingEdge(dut.clk)

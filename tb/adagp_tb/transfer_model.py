@@ -34,12 +34,16 @@ class TransferModel:
         self.config, self.external, self.local = config, external, PagedMemory(seed + 1)
         self.bases = [0] * 8
         self.window = (0, ADDRESS_SPACE - 1)
-        self.memories = {
-            Memory.STREAM: generator.integers(1 << 16, size=config.stream_elements).tolist(),
-            Memory.STATIONARY: generator.integers(1 << 16, size=config.stationary_elements).tolist(),
-            Memory.VECTOR: generator.integers(1 << 32, size=config.vector_elements).tolist()}
         self.lanes = {Memory.STREAM: config.stream_lanes, Memory.STATIONARY: config.stationary_lanes,
                       Memory.VECTOR: config.vector_lanes}
+        sizes = {Memory.STREAM: config.stream_elements, Memory.STATIONARY: config.stationary_elements,
+                 Memory.VECTOR: config.vector_elements}
+        if config.design.has_predictor_array:
+            array = config.predictor_array
+            self.lanes |= {Memory.PREDICTOR_STREAM: array.stream_lanes, Memory.PREDICTOR_STATIONARY: array.stationary_lanes}
+            sizes |= {Memory.PREDICTOR_STREAM: array.stream_elements, Memory.PREDICTOR_STATIONARY: array.stationary_elements}
+        self.memories = {memory: generator.integers(1 << (16 if memory.holds_operands else 32), size=size).tolist()
+                         for memory, size in sizes.items()}
         for i in range(0, config.vector_elements, 7):
             self.memories[Memory.VECTOR][i] = int(generator.choice([0x3F808000, 0x3F818000, 0x807FFFFF, 0x7F800001, 0]))
 

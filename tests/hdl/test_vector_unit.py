@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from adagp.spec.config import preset
 from adagp.spec.isa import Engine
-from adagp_hdl.interfaces import EngineSignature, VectorRead, VectorWrite
+from adagp_hdl.interfaces import EngineSignature, Report, VectorRead, VectorWrite
 from adagp_hdl.memory.vector import VectorMemory
 from adagp_hdl.vector.unit import VectorUnit
 from adagp_tb.cocotb_runner import run_bench
@@ -24,7 +24,7 @@ class VectorUnitOnMemory(wiring.Component):
         super().__init__({
             **EngineSignature(Engine.VECTOR).members, "array_read": In(read), "store_read": In(read),
             "array_write": In(write), "load_write": In(write),
-            "write_granted": Out(1), "write_address": Out(16), "write_data": Out(32 * config.vector_lanes)})
+            "report": Out(Report), "write_granted": Out(1), "write_address": Out(16), "write_data": Out(32 * config.vector_lanes)})
 
     def elaborate(self, platform):
         m = Module()
@@ -40,7 +40,7 @@ class VectorUnitOnMemory(wiring.Component):
         connect(m, flipped(self.instruction), unit.instruction)
         m.d.comb += [
             self.done.eq(unit.done), self.busy.eq(unit.busy), self.quiet.eq(unit.quiet), self.fault.eq(unit.fault),
-            unit.halt.eq(self.halt), self.write_granted.eq(unit.write.valid & unit.write.ready & unit.write.mask.all()),
+            unit.halt.eq(self.halt), self.report.eq(unit.report), self.write_granted.eq(unit.write.valid & unit.write.ready & unit.write.mask.all()),
             self.write_address.eq(unit.write.address), self.write_data.eq(unit.write.data)]
         return m
 

@@ -4,18 +4,23 @@ import numpy as np
 import pytest
 
 from adagp.golden import GoldenMachine
-from adagp.spec.config import AcceleratorConfig, preset
+from adagp.spec.config import AcceleratorConfig, Design, preset
 from adagp_tb.random_programs import MEMORY_BYTES, random_program
 from adagp_tb.rtl_machine import RtlMachine
 
 CONFIGS = {
-    "2x2": AcceleratorConfig(rows=2, columns=2, bus_bits=64, stream_elements=256, stationary_elements=128,
-                             vector_words=64, vector_banks=2, queue_depth=2, burst_beats=1, read_buffer_beats=2),
-    "3x5": AcceleratorConfig(rows=3, columns=5, bus_bits=64, stream_elements=512, stationary_elements=256,
-                             vector_words=128, queue_depth=4, burst_beats=4, read_buffer_beats=16),
+    "2x2 efficient": AcceleratorConfig(
+        rows=2, columns=2, design=Design.EFFICIENT, bus_bits=64, stream_elements=256, stationary_elements=128,
+        vector_words=64, vector_banks=2, queue_depth=2, burst_beats=1, read_buffer_beats=2, predictor_elements=256),
+    "3x5 max, arrays alike": AcceleratorConfig(
+        rows=3, columns=5, design=Design.MAX, bus_bits=64, stream_elements=512, stationary_elements=256,
+        vector_words=128, vector_banks=2, queue_depth=4, burst_beats=4, read_buffer_beats=16, predictor_elements=512,
+        predictor_rows=3, predictor_columns=5, predictor_stream_elements=256, predictor_stationary_elements=256),
     "tiny": preset("tiny"),
-    "7x3": AcceleratorConfig(rows=7, columns=3, bus_bits=256, stream_elements=1024, stationary_elements=2048,
-                             vector_words=64, vector_banks=8),
+    "tiny max": preset("tiny").with_design(Design.MAX),
+    "7x3 max": AcceleratorConfig(
+        rows=7, columns=3, design=Design.MAX, bus_bits=256, stream_elements=1024, stationary_elements=2048,
+        vector_words=64, vector_banks=8, predictor_elements=1024),
     "small": preset("small"),
 }
 MEMORIES = {
@@ -46,6 +51,12 @@ def test_random_programs_leave_the_golden_bits(name, memory, seed):
             program.place(machine)
             machine.run()
         assert difference(rtl.memory, golden.memory) == ""
+    for index in range(128):
+        assert rtl.read(f"QUALITY[{index}]") == golden.read(f"QUALITY[{index}]"), index
+    for layer in range(256):
+        for machine in (golden, rtl):
+            machine.write("LAYER", layer)
+        assert rtl.counter("LAYER_MACS") == golden.counter("LAYER_MACS"), layer
     for counter in ("INSTRUCTIONS", "PHASE_BATCHES[3]", *(f"PASS_MACS[{i}]" for i in range(4))):
         assert rtl.counter(counter) == golden.counter(counter), counter
     assert rtl.simulation.bytes_written == golden.counter("BYTES_WRITTEN") <= rtl.counter("BYTES_WRITTEN")

@@ -14,10 +14,17 @@ from .tile import Following, tile_layout
 WORD_BITS = 16
 """Width of the word address of an accumulator."""
 
+LAYER_BITS = 8
+
 
 def destination_layout() -> data.StructLayout:
     """Where the sums of a vector go. ``fresh``: they overwrite. ``last``: the instruction ends here."""
     return data.StructLayout({"word": WORD_BITS, "fresh": 1, "last": 1})
+
+
+def claim_layout(vector_banks: int) -> data.StructLayout:
+    """The bank of the vector memory in which the sums of a vector go."""
+    return data.StructLayout({"valid": 1, "bank": (vector_banks - 1).bit_length()})
 
 
 class Streamer(wiring.Component):
@@ -26,13 +33,16 @@ class Streamer(wiring.Component):
     ``take`` takes the instruction (allowed while ``idle``). ``swap`` is high when a tile begins,
     ``release`` when one ends. A vector waits while the accumulator that
     it adds to belongs to a vector of the ``hazard`` cycles before, which has not been written then.
+    It also waits while another array has ``claimed`` the bank of its accumulator; ``claim`` is its own
+    in the cycle in which it is issued.
 
     A vector appears at ``valid`` with its ``destination`` one cycle after it was issued; that is when
     its operands are read. ``operands`` and ``start`` (first of a tile) follow ``latency`` cycles later and
-    go to the array. ``tag`` and ``macs`` book it one cycle after ``valid``; ``tag`` keeps its value.
+    go to the array. ``tag``, ``layer`` and ``macs`` book it one cycle after ``valid``; the first two keep
+    their values.
     """
 
-    def __init__(self, *, rows: int, lanes: int, latency: int, vector_words: int, hazard: int):
+    def __init__(self, *, rows: int, lanes: int, latency: int, vector_words: int, vector_banks: int, hazard: int):
         self._rows, self._latency, self._hazard = rows, latency, hazard
         self._word_bits = (vector_words - 1).bit_length()
         super().__init__({
@@ -41,7 +51,8 @@ class Streamer(wiring.Component):
             "swap": Out(1), "release": Out(2), "read": Out(OperandRead(lanes)),
             "operands": Out(data.ArrayLayout(16, rows)), "start": Out(1),
             "valid": Out(1), "destination": Out(destination_layout()),
-            "tag": Out(Pass), "macs": Out(16)})
+            "claim": Out(claim_layout(vector_banks)), "claimed": In(claim_layout(vector_banks)),
+            "tag": Out(Pass), "layer": Out(LAYER_BITS), "macs": Out(16)})
 
     def elaborate(self, platform):
         m = Module()
@@ -51,13 +62,15 @@ class Streamer(wiring.Component):
         m.submodules.loops = loops = LoopNest()
         last = loops.wraps[2]
         word, address, fresh = self._walk(m, loops, issue, following)
-        wait = self._hazards(m, issue, word, fresh)
+        bank = word[self._word_bits - len(self.claim.bank):self._word_bits]
+        wait = self._hazards(m, issue, word, fresh) | self.claimed.valid & (self.claimed.bank == bank)
         ready, complete = (Mux(slot, flags[1], flags[0]) for flags in (self.ready, self.complete))
         m.d.comb += [
             following.eq(Mux(slot, self.tiles[1].following, self.tiles[0].following)),
             issue.eq(running & ready & (complete | ~last) & ~wait),
             leave.eq(issue & last & (following == Following.END)),
             self.idle.eq(~running | leave),
+            self.claim.valid.eq(issue), self.claim.bank.eq(bank),
             self.swap.eq(issue & first),
             self.release.eq(Cat(issue & last & ~slot, issue & last & slot)),
         ]
@@ -131,15 +144,16 @@ class Streamer(wiring.Component):
 
     def _deliver(self, m, issue, slot):
         rows, latency = self._rows, self._latency
-        late_slot, first, tag = Signal(), Signal(), Signal(Pass)
+        late_slot, first = Signal(), Signal()
         tile = self.tiles[late_slot]
         m.d.sync += [late_slot.eq(slot), first.eq(self.swap), self.macs.eq(Mux(self.valid, tile.macs, 0))]
-        booked = Signal(Pass)
-        with m.If(self.take):
-            m.d.sync += tag.eq(self.instruction.tag)
-        with m.If(issue):
-            m.d.sync += booked.eq(tag)
-        m.d.sync += self.tag.eq(booked)
+        for out, field in ((self.tag, self.instruction.tag), (self.layer, self.instruction.layer)):
+            taken, booked = Signal.like(out, name="taken"), Signal.like(out, name="booked")
+            with m.If(self.take):
+                m.d.sync += taken.eq(field)
+            with m.If(issue):
+                m.d.sync += booked.eq(taken)
+            m.d.sync += out.eq(booked)
         mask = delayed(m, tile.active & self.valid.replicate(rows), latency, "active_late")
         m.d.comb += self.start.eq(delayed(m, first, latency, "start_late", reset_less=False))
         for r in range(rows):

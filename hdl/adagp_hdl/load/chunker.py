@@ -7,8 +7,8 @@ from amaranth.lib.wiring import In, Out
 from adagp.spec.config import AcceleratorConfig
 from adagp.spec.isa import Memory
 
-from .groups import Group
-from .layouts import COUNT_BITS, block_columns, chunk_layout, fetched_layout, target_layout
+from ..interfaces import memories_of
+from .layouts import COUNT_BITS, block_columns, chunk_layout, fetched_layout, group_layout, target_layout
 
 
 class Chunker(wiring.Component):
@@ -23,7 +23,7 @@ class Chunker(wiring.Component):
     def __init__(self, config: AcceleratorConfig):
         self._config = config
         super().__init__({
-            "group": In(stream.Signature(Group)), "fetched": In(stream.Signature(fetched_layout(config))),
+            "group": In(stream.Signature(group_layout(config))), "fetched": In(stream.Signature(fetched_layout(config))),
             "freed": In(1),
             "chunk": Out(stream.Signature(chunk_layout(config))),
             "column": Out(stream.Signature(target_layout(config)))})
@@ -31,7 +31,7 @@ class Chunker(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         fetched, chunk, target = self.fetched.payload, self.chunk.payload, self.chunk.payload.target
-        group, held = Signal(Group, reset_less=True), Signal()
+        group, held = Signal(group_layout(self._config), reset_less=True), Signal()
         by_row, go, ends, run_ends = Signal(), Signal(), Signal(), Signal()
         column, row_ready = self._rows(m, by_row & go, ends)
         left, cap = Signal(COUNT_BITS), Signal.like(target.count)
@@ -80,7 +80,7 @@ class Chunker(wiring.Component):
         """Most elements of the next chunk."""
         config, target = self._config, self.chunk.payload.target
         lanes = config.vector_lanes
-        lanes_of = Array([config.stream_lanes, config.stationary_lanes, lanes, lanes])
+        lanes_of = Array(memories_of(config).values())
         most, room = Signal.like(cap), Signal.like(cap)
         m.d.comb += [
             most.eq(Mux(self.chunk.payload.fill, lanes_of[group.memory],

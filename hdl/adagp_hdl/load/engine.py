@@ -10,15 +10,15 @@ from adagp.spec.isa import Engine
 from ..bus.burst_reader import BurstReader
 from ..bus.fifo import Fifo
 from ..bus.reader import Reader
-from ..interfaces import ADDRESS_BITS, AxiReadSignature, BeatRead, EngineSignature, OperandWrite, VectorWrite
+from ..interfaces import ADDRESS_BITS, AxiReadSignature, BeatRead, EngineSignature
 from ..memory.predictor import PredictorMemory
 from .aligner import Aligner
 from .chunker import Chunker
 from .groups import Groups
-from .layouts import Transfer, block_columns, fetched_layout, transpose_lanes
+from .layouts import block_columns, fetched_layout, transfer_layout, transpose_lanes
 from .runs import LoadRuns
 from .transposer import Transposer
-from .writer import Writer
+from .writer import Writer, write_ports
 
 TRANSFERS = 8
 """Instructions whose data may be requested before the first of them is done."""
@@ -45,9 +45,7 @@ class LoadEngine(wiring.Component):
             **(local if self._has_local else {}),
             "bases": In(data.ArrayLayout(ADDRESS_BITS, 8)),
             "window_first": In(ADDRESS_BITS), "window_last": In(ADDRESS_BITS),
-            "stream_write": Out(OperandWrite(config.stream_lanes)),
-            "stationary_write": Out(OperandWrite(config.stationary_lanes)),
-            "vector_write": Out(VectorWrite(config.vector_lanes))})
+            **write_ports(config)})
 
     def elaborate(self, platform):
         m = Module()
@@ -61,7 +59,7 @@ class LoadEngine(wiring.Component):
         if self._has_local:
             connect(m, reader.memory, flipped(self.local_read))
             m.d.comb += reader.local.eq(runs.local)
-        for port in ("stream_write", "stationary_write", "vector_write"):
+        for port in write_ports(self._config):
             connect(m, getattr(writer, port), flipped(getattr(self, port)))
         m.d.comb += [
             runs.bases.eq(self.bases), reader.extent.eq(runs.extent), reader.halt.eq(self.halt),
@@ -75,9 +73,9 @@ class LoadEngine(wiring.Component):
 
     def _move(self, m: Module, runs, reader, writer):
         config = self._config
-        m.submodules.transfers = transfers = Fifo(Transfer, TRANSFERS)
+        m.submodules.transfers = transfers = Fifo(transfer_layout(config), TRANSFERS)
         m.submodules.fetched = fetched = Fifo(fetched_layout(config), config.read_buffer_beats)
-        m.submodules.groups = groups = Groups()
+        m.submodules.groups = groups = Groups(config)
         m.submodules.chunker = chunker = Chunker(config)
         m.submodules.aligner = aligner = Aligner(config)
         m.submodules.transposer = transposer = Transposer(

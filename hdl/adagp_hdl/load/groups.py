@@ -1,17 +1,14 @@
 """The groups of consecutive elements that a transfer writes."""
 
 from amaranth.hdl import Module, Mux, Signal
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
+
+from adagp.spec.config import AcceleratorConfig
 
 from ..bus.walk import Addresses, Loops
 from ..interfaces import SCRATCHPAD_ADDRESS_BITS
-from .layouts import COUNT_BITS, Transfer
-
-#: ``run_last``: the run that holds the group ends with it. ``last``: so does the instruction.
-Group = data.StructLayout({
-    "fill": 1, "memory": 2, "transpose": 1, "wide": 1, "value": 32, "position": SCRATCHPAD_ADDRESS_BITS,
-    "length": COUNT_BITS, "run_last": 1, "last": 1})
+from .layouts import group_layout, transfer_layout
 
 
 class Groups(wiring.Component):
@@ -21,8 +18,9 @@ class Groups(wiring.Component):
     ``transfer`` must be stable while it is valid and not ready.
     """
 
-    transfer: In(stream.Signature(Transfer))
-    group: Out(stream.Signature(Group))
+    def __init__(self, config: AcceleratorConfig):
+        super().__init__({"transfer": In(stream.Signature(transfer_layout(config))),
+                          "group": Out(stream.Signature(group_layout(config)))})
 
     def elaborate(self, platform):
         m = Module()

@@ -4,7 +4,7 @@ from amaranth.lib import data
 
 from adagp.spec.config import AcceleratorConfig
 
-from ..interfaces import SCRATCHPAD_ADDRESS_BITS
+from ..interfaces import SCRATCHPAD_ADDRESS_BITS, memories_of
 
 COUNT_BITS = 16
 
@@ -24,11 +24,25 @@ def count_bits(config: AcceleratorConfig) -> int:
     return max(transpose_lanes(config), config.vector_lanes).bit_length()
 
 
-#: The destination side of an instruction. ``wide`` is the format FLOAT32.
-Transfer = data.StructLayout({
-    "fill": 1, "memory": 2, "transpose": 1, "dense": 1, "wide": 1, "value": 32,
-    "destination": SCRATCHPAD_ADDRESS_BITS, "length": COUNT_BITS,
-    "counts": data.ArrayLayout(COUNT_BITS, 3), "strides": data.ArrayLayout(SCRATCHPAD_ADDRESS_BITS, 3)})
+def memory_bits(config: AcceleratorConfig) -> int:
+    """Width of the code of a memory."""
+    return max(memories_of(config)).bit_length()
+
+
+def transfer_layout(config: AcceleratorConfig) -> data.StructLayout:
+    """The destination side of an instruction. ``wide`` is the format FLOAT32."""
+    return data.StructLayout({
+        "fill": 1, "memory": memory_bits(config), "transpose": 1, "dense": 1, "wide": 1, "value": 32,
+        "destination": SCRATCHPAD_ADDRESS_BITS, "length": COUNT_BITS,
+        "counts": data.ArrayLayout(COUNT_BITS, 3), "strides": data.ArrayLayout(SCRATCHPAD_ADDRESS_BITS, 3)})
+
+
+def group_layout(config: AcceleratorConfig) -> data.StructLayout:
+    """Consecutive elements of a transfer. ``run_last``: the run that holds the group ends with it.
+    ``last``: so does the instruction."""
+    return data.StructLayout({
+        "fill": 1, "memory": memory_bits(config), "transpose": 1, "wide": 1, "value": 32,
+        "position": SCRATCHPAD_ADDRESS_BITS, "length": COUNT_BITS, "run_last": 1, "last": 1})
 
 
 def fetched_layout(config: AcceleratorConfig) -> data.StructLayout:
@@ -44,7 +58,7 @@ def target_layout(config: AcceleratorConfig) -> data.StructLayout:
     ``block`` into the transposer, to columns from ``position`` on of ``row``. ``last`` ends the
     instruction (the block)."""
     return data.StructLayout({
-        "block": 1, "memory": 2, "wide": 1, "position": SCRATCHPAD_ADDRESS_BITS,
+        "block": 1, "memory": memory_bits(config), "wide": 1, "position": SCRATCHPAD_ADDRESS_BITS,
         "row": (transpose_lanes(config) - 1).bit_length(), "count": count_bits(config), "last": 1})
 
 

@@ -10,7 +10,7 @@ from adagp.spec.isa import Engine, FaultCause, Memory, Opcode
 from ..bus.burst import run_bytes
 from ..bus.walk import Addresses, Loops
 from ..interfaces import ADDRESS_BITS, Fault, Run, instruction_bits, instruction_layout
-from .layouts import Transfer, block_columns, fetched_layout
+from .layouts import block_columns, fetched_layout, transfer_layout
 
 
 class LoadRuns(wiring.Component):
@@ -31,7 +31,7 @@ class LoadRuns(wiring.Component):
         super().__init__({
             "instruction": In(stream.Signature(unsigned(instruction_bits(Engine.LOAD)))),
             "bases": In(data.ArrayLayout(ADDRESS_BITS, 8)),
-            "transfer": Out(stream.Signature(Transfer)),
+            "transfer": Out(stream.Signature(transfer_layout(config))),
             "run": Out(stream.Signature(Run)), "extent": Out(ADDRESS_BITS), "local": Out(1),
             "fetched": Out(stream.Signature(fetched_layout(config))),
             "fault": Out(Fault)})

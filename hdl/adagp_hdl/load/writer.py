@@ -8,7 +8,7 @@ from adagp.spec.config import AcceleratorConfig
 from adagp.spec.isa import Memory
 
 from ..arithmetic.conversion import narrow, widen
-from ..interfaces import OperandWrite, VectorWrite
+from ..interfaces import OperandWrite, VectorWrite, memories_of
 from .layouts import block_columns, target_layout, transpose_lanes
 
 OPERAND_BITS = 16
@@ -22,6 +22,12 @@ class BlockWrite(wiring.Signature):
             "write": Out(1), "row": Out(range(transpose_lanes(config))), "column": Out(range(block_columns(config))),
             "count": Out(range(config.bus_operands + 1)), "last": Out(1),
             "data": Out(data.ArrayLayout(OPERAND_BITS, config.bus_operands))})
+
+
+def write_ports(config: AcceleratorConfig) -> dict:
+    """A port for each memory, ``<name>_write``."""
+    return {f"{memory.name.lower()}_write": Out(OperandWrite(lanes) if memory.holds_operands else VectorWrite(lanes))
+            for memory, lanes in memories_of(config).items()}
 
 
 class Writer(wiring.Component):
@@ -41,9 +47,7 @@ class Writer(wiring.Component):
             "column": In(stream.Signature(target)),
             "word": In(stream.Signature(data.ArrayLayout(OPERAND_BITS, transpose_lanes(config)))),
             "block": Out(BlockWrite(config)),
-            "stream_write": Out(OperandWrite(config.stream_lanes)),
-            "stationary_write": Out(OperandWrite(config.stationary_lanes)),
-            "vector_write": Out(VectorWrite(config.vector_lanes)),
+            **write_ports(config),
             "done": Out(1)})
 
     def elaborate(self, platform):
@@ -91,7 +95,8 @@ class Writer(wiring.Component):
 
     def _write(self, m: Module, held, target, lanes):
         config = self._config
-        for memory, port in ((Memory.STREAM, self.stream_write), (Memory.STATIONARY, self.stationary_write)):
+        for memory in filter(lambda memory: memory.holds_operands, memories_of(config)):
+            port = getattr(self, f"{memory.name.lower()}_write")
             m.d.comb += [port.enable.eq(held & (target.memory == memory)), port.address.eq(target.position)]
             m.d.comb += [port.mask[i].eq(i < target.count) for i in range(len(port.mask))]
             m.d.comb += [port.data[i].eq(lanes[i]) for i in range(len(port.mask))]

@@ -35,20 +35,22 @@ class VectorMemory(wiring.Component):
     """``words`` words of ``lanes`` float32 values in ``banks`` banks of consecutive words.
 
     Each bank grants one read and one write per cycle. Addresses wrap at ``words``. The array's
-    ports are always ready. The others share what it leaves: in each bank a store takes turns with
+    ports are always ready; with ``predictor`` so are those of a second array, which must not read, or
+    write, in a bank in which the first one does in the same cycle. The others share what it leaves: in each bank a store takes turns with
     the vector unit (whose two reads take turns among each other), and a load with the vector
     unit's write, so nobody waits for ever while the array pauses now and then.
 
     ``ready`` depends on ``valid`` of other ports and on addresses, never on its own ``valid``.
     Read data comes exactly ``LATENCY`` cycles after the grant and stays until the data of the next
-    grant of the same port. A write is seen by reads granted in later cycles.
+    grant of the same port; ``vector_read_b`` also selects a lane of it. A write is seen by reads granted
+    in later cycles.
 
     ``words`` and ``banks`` are powers of two.
     """
 
     LATENCY = 2
 
-    def __init__(self, *, words: int, lanes: int, banks: int):
+    def __init__(self, *, words: int, lanes: int, banks: int, predictor: bool = False):
         for name, value, least in (("words", words, 2 * banks), ("banks", banks, 2)):
             if value < least or value & (value - 1):
                 raise ValueError(f"VectorMemory.{name} must be a power of two of at least {least}, not {value!r}")
@@ -56,9 +58,12 @@ class VectorMemory(wiring.Component):
         self._lanes = lanes
         self._banks = banks
         read, write = VectorRead(lanes), VectorWrite(lanes)
+        second = {"predictor_read": In(read), "predictor_write": In(write)} if predictor else {}
+        self._arrays = ["array", "predictor"] if predictor else ["array"]
         super().__init__({
-            "array_read": In(read), "vector_read_a": In(read), "vector_read_b": In(read), "store_read": In(read),
-            "array_write": In(write), "vector_write": In(write), "load_write": In(write)})
+            "array_read": In(read), "vector_read_a": In(read), "vector_read_b": In(VectorRead(lanes, selects=True)),
+            "store_read": In(read),
+            "array_write": In(write), "vector_write": In(write), "load_write": In(write), **second})
 
     def elaborate(self, platform):
         m = Module()
@@ -80,49 +85,55 @@ class VectorMemory(wiring.Component):
         return port.address[low:(self._words - 1).bit_length()]
 
     def _connect_reads(self, m: Module, banks: list[VectorBank]):
-        array, a, b, store = ports = [self.array_read, self.vector_read_a, self.vector_read_b, self.store_read]
+        arrays = [getattr(self, f"{name}_read") for name in self._arrays]
+        ports = [*arrays, self.vector_read_a, self.vector_read_b, self.store_read]
         selects = [self._selects(m, port) for port in ports]
         opens = []
         for i, bank in enumerate(banks):
-            wants_array, wants_a, wants_b, wants_store = wants = [
-                port.valid & select[i] for port, select in zip(ports, selects)]
-            open_vector, open_store = _share(m, ~wants_array, wants_a | wants_b, wants_store)
+            wants = [port.valid & select[i] for port, select in zip(ports, selects)]
+            *want_arrays, wants_a, wants_b, wants_store = wants
+            open_vector, open_store = _share(m, ~Cat(want_arrays).any(), wants_a | wants_b, wants_store)
             open_a, open_b = _share(m, open_vector, wants_a, wants_b)
-            opens.append([1, open_a, open_b, open_store])
+            opens.append([*(1 for _ in arrays), open_a, open_b, open_store])
             grants = [want & open_ for want, open_ in zip(wants, opens[i])]
             m.d.comb += [bank.read_enable.eq(Cat(grants).any()),
                          bank.read_address.eq(_choose(grants, [port.address for port in ports]))]
         for port, select, open_ in zip(ports, selects, zip(*opens)):
-            m.d.comb += port.ready.eq(1 if port is array else _choose(select, open_))
+            m.d.comb += port.ready.eq(1 if port in arrays else _choose(select, open_))
             self._return_data(m, port, banks)
 
     def _return_data(self, m: Module, port, banks: list[VectorBank]):
         granted = Signal()
         source = Signal.like(self._bank(port), reset_less=True)
         result = Signal(32 * self._lanes, reset_less=True)
+        word = Signal.like(result)
+        m.d.comb += word.eq(_indexed([bank.read_data for bank in banks], source))
         m.d.sync += [granted.eq(port.valid & port.ready), source.eq(self._bank(port))]
-        words = [bank.read_data for bank in banks]
-        for bit in source:
-            words = [Mux(bit, odd, even) for even, odd in zip(words[::2], words[1::2])]
         with m.If(granted):
-            m.d.sync += result.eq(words[0])
+            m.d.sync += result.eq(word)
         m.d.comb += port.data.as_value().eq(result)
+        if port is self.vector_read_b:
+            lane = Signal.like(port.lane, reset_less=True)
+            m.d.sync += lane.eq(port.lane)
+            with m.If(granted):
+                m.d.sync += port.lane_data.eq(_indexed([word[32 * i:32 * i + 32] for i in range(self._lanes)], lane))
 
     def _connect_writes(self, m: Module, banks: list[VectorBank]):
-        array, vector, load = ports = [self.array_write, self.vector_write, self.load_write]
+        arrays = [getattr(self, f"{name}_write") for name in self._arrays]
+        ports = [*arrays, self.vector_write, self.load_write]
         selects = [self._selects(m, port) for port in ports]
         opens = []
         for i, bank in enumerate(banks):
-            wants_array, wants_vector, wants_load = wants = [
-                port.valid & select[i] for port, select in zip(ports, selects)]
-            open_vector, open_load = _share(m, ~wants_array, wants_vector, wants_load)
-            opens.append([1, open_vector, open_load])
+            wants = [port.valid & select[i] for port, select in zip(ports, selects)]
+            *want_arrays, wants_vector, wants_load = wants
+            open_vector, open_load = _share(m, ~Cat(want_arrays).any(), wants_vector, wants_load)
+            opens.append([*(1 for _ in arrays), open_vector, open_load])
             grants = [want & open_ for want, open_ in zip(wants, opens[i])]
             m.d.comb += [bank.write_mask.eq(_choose(grants, [port.mask for port in ports])),
                          bank.write_address.eq(_choose(grants, [port.address for port in ports])),
                          bank.write_data.eq(_choose(grants, [port.data.as_value() for port in ports]))]
         for port, select, open_ in zip(ports, selects, zip(*opens)):
-            m.d.comb += port.ready.eq(1 if port is array else _choose(select, open_))
+            m.d.comb += port.ready.eq(1 if port in arrays else _choose(select, open_))
 
 
 def _share(m: Module, free, first, second):
@@ -131,6 +142,14 @@ def _share(m: Module, free, first, second):
     with m.If(free & first & second):
         m.d.sync += turn.eq(~turn)
     return free & ~(turn & second), free & (turn | ~first)
+
+
+def _indexed(values, index):
+    """``values[index]``, as many values as ``index`` can tell apart."""
+    for bit in index:
+        values = [Mux(bit, odd, even) for even, odd in zip(values[::2], values[1::2])]
+    value, = values
+    return value
 
 
 def _choose(selects, values):

@@ -24,7 +24,7 @@ def decode_control(instruction) -> dict:
     """The fields of a :data:`LaneControl` for a view of a ``Vector`` instruction.
 
     Everything is a·factor + term unless it is special: a missing factor is 1, a missing term −0.
-    The term is also the y of the special functions.
+    The term is also the y of the special functions. What REPORT reports is a bit copy of a.
     """
     arithmetic = instruction.function == Function.ARITHMETIC
     no_factor = instruction.multiplier == Multiplier.NONE
@@ -35,7 +35,7 @@ def decode_control(instruction) -> dict:
         selected = instruction.function == function
         term, estimate = Mux(selected, constant, term), estimate | selected
     return {
-        "function": instruction.function,
+        "function": Mux(instruction.function == Function.REPORT, Function.ARITHMETIC, instruction.function),
         "special": ~arithmetic | no_factor & no_term & ~instruction.relu,
         "relu": instruction.relu,
         "broadcast": instruction.broadcast,
@@ -52,7 +52,7 @@ def decode_control(instruction) -> dict:
 class VectorLane(wiring.Component):
     """``o = f(a, b)`` for one function of :class:`adagp.spec.isa.Vector` per cycle.
 
-    ``b0`` is lane 0 of the word b, taken in place of ``b`` for ``control.broadcast``. ``o`` shows
+    ``shared_b`` is taken in place of ``b`` for ``control.broadcast``. ``o`` shows
     the result of ``LATENCY`` cycles with ``en`` high ago; ``special`` and ``relu`` are those bits
     of its control, to be delayed outside, once for all lanes.
     """
@@ -62,7 +62,7 @@ class VectorLane(wiring.Component):
     en: In(1)
     a: In(32)
     b: In(32)
-    b0: In(32)
+    shared_b: In(32)
     control: In(LaneControl)
     special: In(1)
     relu: In(1)
@@ -77,7 +77,7 @@ class VectorLane(wiring.Component):
         a, b, term = Signal(32), Signal(32), Signal(32)
         m.d.comb += [
             a.eq(self.a ^ Cat(*[0] * 31, control.negate_a)),
-            b.eq(Mux(control.broadcast, self.b0, self.b)),
+            b.eq(Mux(control.broadcast, self.shared_b, self.b)),
             term.eq(Mux(control.term_b, b, control.term) ^ Cat(*[0] * 31, control.negate_term)),
             multiplier.en.eq(self.en), adder.en.eq(self.en), functions.en.eq(self.en),
             multiplier.a.eq(a), multiplier.b.eq(Mux(control.factor_b, b, control.factor)),

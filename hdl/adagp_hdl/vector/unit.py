@@ -8,12 +8,15 @@ from amaranth.lib.wiring import In, Out
 from adagp.spec.config import AcceleratorConfig
 from adagp.spec.isa import Engine, Function, Opcode
 
-from ..interfaces import EngineSignature, VectorRead, VectorWrite, instruction_layout
+from ..interfaces import EngineSignature, Report, VectorRead, VectorWrite, instruction_layout
 from ..memory.vector import VectorMemory
 from .lane import LaneControl, VectorLane, decode_control, delay
 from .loops import LoopAddress, LoopCounter
 
 WORD_BITS = 16
+
+#: Where a result goes: to ``word`` of the memory, or if it ``reports`` to the register of that index.
+Target = data.StructLayout({"word": WORD_BITS, "reports": 1, "last": 1})
 
 
 class VectorUnit(wiring.Component):
@@ -24,7 +27,8 @@ class VectorUnit(wiring.Component):
     cycles after its last operand was granted, or later if the write is refused; up to ``DEPTH``
     words are between the two. Instructions follow each other without a gap; with ``sync`` the
     first read waits for the cycle after the last write, so a chain of dependent one-word
-    instructions takes ``LATENCY + 1`` cycles each. ``done`` comes one cycle after the last write.
+    instructions takes ``LATENCY + 1`` cycles each. ``done`` comes one cycle after the last write. What
+    a REPORT reports leaves through ``report`` in its place among the writes.
 
     The read data of :class:`adagp_hdl.memory.vector.VectorMemory` stay until the next grant; the
     unit relies on that. It has no bus, so ``halt`` means nothing to it, and no faults.
@@ -35,9 +39,9 @@ class VectorUnit(wiring.Component):
 
     def __init__(self, config: AcceleratorConfig):
         self._lanes = config.vector_lanes
-        read, write = VectorRead(self._lanes), VectorWrite(self._lanes)
         super().__init__({**EngineSignature(Engine.VECTOR).members,
-                          "read_a": Out(read), "read_b": Out(read), "write": Out(write)})
+                          "read_a": Out(VectorRead(self._lanes)), "read_b": Out(VectorRead(self._lanes, selects=True)),
+                          "write": Out(VectorWrite(self._lanes)), "report": Out(Report)})
 
     def elaborate(self, platform):
         m = Module()
@@ -46,21 +50,23 @@ class VectorUnit(wiring.Component):
         waiting = Signal()
         m.d.comb += waiting.eq(issued != written)
         full = waiting & (issued[:-1] == written[:-1])
-        step, target, last, control, active = self._issue(m, waiting, full)
+        step, target, control, active = self._issue(m, waiting, full)
         valid, results = self._compute(m, step, control, waiting)
         m.d.sync += [issued.eq(issued + step), computed.eq(computed + valid)]
-        written_last = self._write(m, step, Cat(target, last), issued, valid, results, computed, written)
+        written_last = self._write(m, step, target, issued, valid, results, computed, written)
         m.d.sync += self.done.eq(written_last)
         m.d.comb += [self.busy.eq(active | waiting | self.done), self.quiet.eq(1)]
         return m
 
     def _issue(self, m: Module, waiting, full):
-        """Reads the operands of one word after the other; ``step`` when all of them are granted."""
+        """Reads the operands of one word after the other. Returns ``step``, high when all of them are
+        granted, and for that word its :data:`Target` and control; and whether there are any."""
         layout = instruction_layout(Opcode.VECTOR)
         instruction = data.View(layout, self.instruction.payload[:layout.size])
         active, wait, reads_b, step = Signal(), Signal(), Signal(), Signal()
         got_a, got_b = Signal(), Signal()
-        control = Signal(LaneControl, reset_less=True)
+        control, target = Signal(LaneControl, reset_less=True), Signal(Target)
+        reports, lane = Signal(reset_less=True), Signal.like(self.read_b.lane, reset_less=True)
         m.submodules.counter = counter = LoopCounter()
         addresses = {}
         for name in "abd":
@@ -75,6 +81,8 @@ class VectorUnit(wiring.Component):
         m.d.comb += [
             self.read_a.valid.eq(enabled & ~got_a), self.read_a.address.eq(addresses["a"].address),
             self.read_b.valid.eq(enabled & reads_b & ~got_b), self.read_b.address.eq(addresses["b"].address),
+            self.read_b.lane.eq(lane), target.word.eq(addresses["d"].address), target.reports.eq(reports),
+            target.last.eq(counter.last),
             step.eq(enabled & done_a & done_b), counter.step.eq(step),
             *(counter.counts[i].eq(instruction[f"count{i}"]) for i in range(3)),
             self.instruction.ready.eq(~active | step & counter.last),
@@ -87,11 +95,12 @@ class VectorUnit(wiring.Component):
         with m.If(counter.load):
             fields = decode_control(instruction)
             m.d.sync += [
-                wait.eq(instruction.sync), *(control[name].eq(value) for name, value in fields.items()),
+                wait.eq(instruction.sync), reports.eq(instruction.function == Function.REPORT),
+                lane.eq(instruction.lane), *(control[name].eq(value) for name, value in fields.items()),
                 reads_b.eq(Mux(instruction.function == Function.ARITHMETIC,
                                fields["factor_b"] | fields["term_b"],
                                fields["term_b"] & (instruction.function <= Function.EQUAL)))]
-        return step, addresses["d"].address, counter.last, control, active
+        return step, target, control, active
 
     def _compute(self, m: Module, step, control, waiting):
         """The lanes run while any word is between its read and its write."""
@@ -102,26 +111,28 @@ class VectorUnit(wiring.Component):
             m.submodules[f"lane{i}"] = lane
             m.d.comb += [
                 lane.en.eq(waiting), lane.control.eq(control), Cat(lane.special, lane.relu).eq(selects),
-                lane.a.eq(self.read_a.data[i]), lane.b.eq(self.read_b.data[i]), lane.b0.eq(self.read_b.data[0])]
+                lane.a.eq(self.read_a.data[i]), lane.b.eq(self.read_b.data[i]), lane.shared_b.eq(self.read_b.lane_data)]
         stages = Signal(VectorMemory.LATENCY + VectorLane.LATENCY)
         m.d.sync += stages.eq(Cat(step, stages))
         return stages[-1], Cat(lane.o for lane in lanes)
 
     def _write(self, m: Module, step, target, issued, valid, results, computed, written):
-        """Results queue up for the memory, with the addresses that were put aside when issued."""
-        granted = Signal()
-        m.submodules.targets = targets = Memory(shape=unsigned(len(target)), depth=self.DEPTH, init=[])
+        """Results queue up for the memory, with the targets that were put aside when issued."""
+        granted, waits = Signal(), Signal()
+        m.submodules.targets = targets = Memory(shape=Target, depth=self.DEPTH, init=[])
         m.submodules.results = queue = Memory(shape=unsigned(len(results)), depth=self.DEPTH, init=[])
         for memory, index, enable, value in ((targets, issued, step, target), (queue, computed, valid, results)):
             port = memory.write_port()
             m.d.comb += [port.en.eq(enable), port.addr.eq(index[:-1]), port.data.eq(value)]
-        target = targets.read_port(domain="comb")
+        place = targets.read_port(domain="comb")
         result = queue.read_port(domain="comb")
         m.d.comb += [
-            target.addr.eq(written[:-1]), result.addr.eq(written[:-1]),
-            self.write.valid.eq(computed != written), granted.eq(self.write.valid & self.write.ready),
-            self.write.address.eq(target.data), self.write.data.eq(result.data),
-            self.write.mask.eq(~0),
+            place.addr.eq(written[:-1]), result.addr.eq(written[:-1]),
+            waits.eq(computed != written), granted.eq(waits & (self.write.ready | place.data.reports)),
+            self.write.valid.eq(waits & ~place.data.reports), self.write.address.eq(place.data.word),
+            self.write.data.eq(result.data), self.write.mask.eq(~0),
+            self.report.valid.eq(waits & place.data.reports), self.report.index.eq(place.data.word),
+            self.report.value.eq(result.data),
         ]
         m.d.sync += written.eq(written + granted)
-        return granted & target.data[-1]
+        return granted & place.data.last
