@@ -1,11 +1,12 @@
 """Blocks cut from well-known networks, small enough to train on the simulated RTL.
 
-Widths are those of the original where the block begins with them; images are small. Each network
-ends in global pooling and a classifier. ``BLOCKS`` names them all.
+Each is made for the number of channels that it begins with, ends in a mean over pixels or tokens, and
+has a classifier. ``BLOCKS`` names them all, with channels and images such that a batch of
+back-propagation takes one to two million cycles of an 8×8 array.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
@@ -102,35 +103,39 @@ def _classified(body: nn.Module, channels: int, classes: int = 10) -> nn.Module:
     return nn.Sequential(body, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, classes))
 
 
-def vgg13() -> nn.Module:
-    """The second and third stage of VGG13, half as wide."""
+def vgg13(channels: int) -> nn.Module:
+    """The second and third stage of VGG13, which begin with 64 channels."""
     layers = []
-    for inputs, outputs in ((32, 64), (64, 64), (64, 128), (128, 128)):
-        layers += [nn.Conv2d(inputs, outputs, 3, padding=1), nn.ReLU()]
+    for inputs, outputs in ((1, 2), (2, 2), (2, 4), (4, 4)):
+        layers += [nn.Conv2d(inputs * channels, outputs * channels, 3, padding=1), nn.ReLU()]
         layers += [nn.MaxPool2d(2)] if inputs == outputs else []
-    return _classified(nn.Sequential(*layers), 128)
+    return _classified(nn.Sequential(*layers), 4 * channels)
 
 
-def resnet50() -> nn.Module:
-    """The first two blocks of ResNet50."""
-    return _classified(nn.Sequential(Bottleneck(64, 64), Bottleneck(256, 64)), 256)
+def resnet50(channels: int) -> nn.Module:
+    """The first two blocks of ResNet50, which begin with 64 channels."""
+    return _classified(nn.Sequential(Bottleneck(channels, channels), Bottleneck(4 * channels, channels)), 4 * channels)
 
 
-def densenet121() -> nn.Module:
-    """Three layers of DenseNet121's first block, and a transition."""
-    layers = [DenseLayer(64 + 32 * number, 32) for number in range(3)]
-    transition = [nn.BatchNorm2d(160), nn.ReLU(), nn.Conv2d(160, 80, 1, bias=False), nn.AvgPool2d(2)]
-    return _classified(nn.Sequential(*layers, *transition), 80)
+def densenet121(channels: int) -> nn.Module:
+    """Three layers of DenseNet121's first block, which begins with 64 channels, and a transition."""
+    growth = channels // 2
+    layers = [DenseLayer(channels + growth * number, growth) for number in range(3)]
+    width = channels + 3 * growth
+    transition = [nn.BatchNorm2d(width), nn.ReLU(), nn.Conv2d(width, width // 2, 1, bias=False), nn.AvgPool2d(2)]
+    return _classified(nn.Sequential(*layers, *transition), width // 2)
 
 
-def mobilenetv2() -> nn.Module:
-    """Blocks 3 and 4 of MobileNetV2: one that repeats, one with a stride."""
-    return _classified(nn.Sequential(InvertedResidual(24, 24, 1, 6), InvertedResidual(24, 32, 2, 6)), 32)
+def mobilenetv2(channels: int) -> nn.Module:
+    """Blocks 3 and 4 of MobileNetV2, with 24 channels: one that repeats, one with a stride."""
+    outputs = channels * 4 // 3
+    return _classified(nn.Sequential(InvertedResidual(channels, channels, 1, 6),
+                                     InvertedResidual(channels, outputs, 2, 6)), outputs)
 
 
-def inceptionv3() -> nn.Module:
-    """InceptionV3's block of 7×1 kernels, a quarter as wide."""
-    return _classified(InceptionC(192, 32, 48), 144)
+def inceptionv3(channels: int) -> nn.Module:
+    """InceptionV3's block of 7×1 kernels, with 768 channels, and one of its two such branches."""
+    return _classified(InceptionC(channels, channels // 6, channels // 4), 3 * (channels // 4))
 
 
 class Encoder(nn.Module):
@@ -145,18 +150,31 @@ class Encoder(nn.Module):
         return self.classifier(self.layer(x).mean(1))
 
 
-def transformer() -> nn.Module:
-    """A Transformer's encoder layer, an eighth as wide as the original."""
-    return Encoder(64, 8, 256)
+def transformer(channels: int) -> nn.Module:
+    """A Transformer's encoder layer, with 512 features, of 8 heads."""
+    return Encoder(channels, 8, 4 * channels)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Block:
-    """A network to compile and train: ``make`` builds it, ``input_shape`` is that of a sample."""
+    """A network to compile and train: ``make(channels)`` builds it. A sample has ``channels`` and is
+    ``extent`` large: (height, width) of an image, (tokens,) of a sequence."""
 
-    make: Callable[[], nn.Module]
-    input_shape: tuple[int, ...]
+    make: Callable[[int], nn.Module]
+    channels: int
+    extent: tuple[int, ...]
     batch: int
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """That of a sample: (channels, height, width) or (tokens, channels)."""
+        return (self.channels, *self.extent) if len(self.extent) == 2 else (*self.extent, self.channels)
+
+    def model(self, seed: int = 0) -> nn.Module:
+        """The network with the parameters that ``seed`` gives it."""
+        with torch.random.fork_rng([]):
+            torch.manual_seed(seed)
+            return self.make(self.channels)
 
     def samples(self, batches: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
         """Random samples and labels of its ten classes."""
@@ -167,10 +185,15 @@ class Block:
 
 
 BLOCKS = {
-    "VGG13": Block(make=vgg13, input_shape=(32, 16, 16), batch=4),
-    "ResNet50": Block(make=resnet50, input_shape=(64, 8, 8), batch=8),
-    "DenseNet121": Block(make=densenet121, input_shape=(64, 8, 8), batch=8),
-    "MobileNetV2": Block(make=mobilenetv2, input_shape=(24, 8, 8), batch=8),
-    "InceptionV3": Block(make=inceptionv3, input_shape=(192, 7, 7), batch=8),
-    "Transformer": Block(make=transformer, input_shape=(16, 64), batch=16),
+    "VGG13": Block(make=vgg13, channels=16, extent=(16, 16), batch=4),
+    "ResNet50": Block(make=resnet50, channels=32, extent=(8, 8), batch=8),
+    "DenseNet121": Block(make=densenet121, channels=32, extent=(8, 8), batch=8),
+    "MobileNetV2": Block(make=mobilenetv2, channels=24, extent=(8, 8), batch=8),
+    "InceptionV3": Block(make=inceptionv3, channels=192, extent=(7, 7), batch=8),
+    "Transformer": Block(make=transformer, channels=64, extent=(16,), batch=16),
 }
+
+SHRUNK = {name: replace(BLOCKS[name], channels=channels, extent=extent, batch=batch) for name, channels, extent, batch in (
+    ("VGG13", 5, (8, 8), 2), ("ResNet50", 5, (6, 6), 2), ("DenseNet121", 8, (6, 6), 2), ("MobileNetV2", 6, (6, 6), 2),
+    ("InceptionV3", 24, (7, 7), 2), ("Transformer", 16, (6,), 2))}
+"""The same with so few channels and pixels that a 4×4 array trains them in seconds of simulation."""

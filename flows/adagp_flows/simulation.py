@@ -7,7 +7,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 
 from adagp.compiler import Training, compile_training
@@ -17,6 +16,7 @@ from adagp.spec.isa import Engine, Pass
 from adagp.spec.registers import field
 from adagp.spec.schedule import Phase, Row, Schedule
 from adagp_tb import timeline
+from adagp_tb.comparison import difference
 from adagp_tb.rtl_machine import RtlMachine
 from adagp_tb.timeline import Timeline
 
@@ -179,15 +179,8 @@ class _Pair:
         self._compare(what)
 
     def _compare(self, what: str) -> None:
-        rtl, golden = (machine.memory for machine in self._machines)
-        if np.array_equal(rtl, golden):
-            return
-        places = np.flatnonzero(rtl != golden)
-        address = int(places[0])
-        owner = next((name for name, tensor in self.training.tensors.items()
-                      if tensor.base == 0 and tensor.offset <= address < tensor.offset + tensor.bytes), "no tensor")
-        raise BitMismatch(f"after {what} {places.size} bytes differ: the first, {address:#x} ({owner}), is "
-                          f"{rtl[address]:#04x} on the RTL and {golden[address]:#04x} on the golden machine")
+        if text := difference(self.training, self.rtl.memory, self.golden.memory):
+            raise BitMismatch(f"after {what} {text}")
 
     def _logits(self) -> torch.Tensor:
         last = self.training.layers[-1]

@@ -17,6 +17,7 @@ from adagp.golden import GoldenMachine
 from adagp.spec.config import AcceleratorConfig
 from adagp.spec.schedule import Phase, Schedule
 
+from .comparison import assert_same_training
 from .random_networks import random_config, random_network
 from .rtl_machine import RtlMachine
 
@@ -33,25 +34,13 @@ def compare(seed: int, config: AcceleratorConfig, *, batches: int = 3, stall_pro
                                 optimizer=SGD(lr=0.1), predictor=network.predictor,
                                 predictor_optimizer=Adam(lr=1e-3))
     data, labels = network.samples(batches, seed)
-    predictor = training.new_predictor() if training.predictor else None
     size = training.image_bytes(batches)
     stalls = float(rng.choice((0.0, 0.2, 0.5))) if stall_probability is None else stall_probability
     rtl = RtlMachine(config, size, latency=int(rng.integers(1, 60)), interval=int(rng.integers(1, 4)),
                      stall_probability=stalls, seed=seed, max_cycles=20_000_000)
-    golden = GoldenMachine(config, size)
     schedule = Schedule(warmup=1, gp=1, bp=1) if Phase.GP in training.programs else Schedule(warmup=0)
-    for machine in (rtl, golden):
-        training.image(machine.memory, network.model, data, labels, predictor)
-        training.configure(machine, batches, schedule)
-        machine.write("BATCHES", 1)
-    for batch in range(batches):
-        rtl.run()
-        golden.run()
-        if not np.array_equal(rtl.memory, golden.memory):
-            address = int(np.flatnonzero(rtl.memory != golden.memory)[0])
-            owner = next((name for name, tensor in training.tensors.items()
-                          if tensor.base == 0 and tensor.offset <= address < tensor.offset + tensor.bytes), "?")
-            raise AssertionError(f"seed {seed}, {config}: batch {batch} differs from byte {address:#x} ({owner}) on")
+    assert_same_training(training, network.model, data, labels, schedule, rtl, GoldenMachine(config, size),
+                         context=f"seed {seed}, {config}")
     description = (f"seed {seed}: {config.design.name.lower()} {config.rows}×{config.columns} {config.bus_bits} bits, "
                    f"batch {network.batch}, {len(training.layers)} layers, stalls {stalls}, {rtl.cycles} cycles")
     rtl.close()

@@ -15,15 +15,16 @@ def test_purposes_agree_with_the_passes_of_array_instructions():
                                 predictor=network.predictor)
     works = {Pass.FORWARD: {"forward"}, Pass.INPUT_GRADIENT: {"input gradient"},
              Pass.WEIGHT_GRADIENT: {"weight gradient"}, Pass.PREDICTOR: {"predict", "train predictor"}}
-    layers = {layer.name for layer in training.layers}
+    layers = [layer.name for layer in training.layers]
     for phase, program in training.programs.items():
         instructions = [decode(program[place:place + INSTRUCTION_BYTES])
                         for place in range(0, len(program), INSTRUCTION_BYTES)]
         purposes = training.purposes[phase]
         assert len(purposes) == len(instructions) - 1
         for instruction, purpose in zip(instructions, purposes):
-            assert purpose.layer in layers | {"cross entropy", "predictor"} and purpose.work
+            assert purpose.layer in [*layers, "cross entropy", "predictor"] and purpose.work
             if isinstance(instruction, Array):
                 assert purpose.work in works[instruction.tag]
+                assert layers[instruction.layer] == purpose.layer, "counted for another layer"
         updated = {purpose.layer for purpose in purposes if purpose.work == "update"}
         assert updated == (set() if phase is Phase.EVALUATE else {layer.name for layer in training.convolutions})

@@ -75,7 +75,7 @@ class Emitter:
     ``array_shape`` is the shape of that ``array`` (ARRAY or PREDICTOR), ``stream`` and ``stationary`` are its
     operand memories. Several emitters may share a ``builder``, each with a ``scratch`` of its own.
     Sources and destinations are given as in :mod:`adagp.spec.isa`, ``loops`` innermost first and of any
-    number.
+    number. Work of the array is booked on the counters of ``layer``, which may be set at any time.
     """
 
     def __init__(self, config: AcceleratorConfig, array: Engine = Engine.ARRAY, builder: ProgramBuilder | None = None,
@@ -84,9 +84,9 @@ class Emitter:
                 array is Engine.PREDICTOR and not config.design.has_predictor_array):
             raise ValueError(f"Emitter.array must be an array of design {config.design.name}, not {array!r}")
         self.config = config
+        self.layer = 0
         self.builder = ProgramBuilder(config) if builder is None else builder  # an empty one is false
         self.scratch = scratch or Scratch(config, array)
-        self.layer = 0
         if array is Engine.ARRAY:
             self._instruction, self.array_shape = Array, config.array
             self.stream, self.stationary = Memory.STREAM, Memory.STATIONARY

@@ -4,10 +4,13 @@ The main work of a layer, the same as without a predictor, and the work of the p
 apart, so that they can run in different places and orders.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 import torch
+
+from adagp.spec.isa import FIELDS, Opcode
 
 from . import (attention, average_pooling, batch_norm, class_tokens, concatenation, convolution, convolution_layer,
                elementwise, embedding, finish, gelu, layer_norm, loss, pooling, positions, softmax, token_slice,
@@ -29,6 +32,9 @@ from .softmax import Softmax
 from .tensors import Tensor
 from .token_slice import TokenSlice
 
+LAYERS = 1 << FIELDS[Opcode.ARRAY]["layer"]
+"""Layers that have counters of their own; the last one's are also those of all later operations."""
+
 MODULES = {
     Convolution: convolution_layer,
     MaxPool: pooling,
@@ -47,10 +53,6 @@ MODULES = {
     TokenSlice: token_slice,
 }
 """What emits the instructions of each kind of operation: ``forward`` and ``backward``."""
-
-
-LAYERS = 256
-"""Operations that the counters of layers tell apart; those beyond share them."""
 
 
 class GradientPredictor(Protocol):
@@ -116,11 +118,18 @@ class Phases:
                 self._predict(side, operation)
             self._backward(main, operation)
             if predicted:
-                with side.builder.purpose(layer=operation.name, work="train predictor"):
+                with self._working(side, operation, "train predictor"):
                     self.predictor.learn(side, operation, self.placement.backward_work(operation),
                                          self.placement.logits_gradient)
         if self.quality:
             self.quality.report(main)
+
+    @contextmanager
+    def _working(self, e: Emitter, operation: Operation, work: str) -> Iterator[None]:
+        """What is emitted inside is there for ``work`` of ``operation``, and is booked on its counters."""
+        e.layer = min(self.operations.index(operation), LAYERS - 1)
+        with e.builder.purpose(layer=operation.name, work=work):
+            yield
 
     # Main work
 
@@ -135,8 +144,8 @@ class Phases:
         options = {}
         if pool and self._is_predicted(operation):
             options["prediction"] = Prediction(pooled=self.predictor.pooled(operation))
-        self._begin(e, operation)
-        with e.builder.purpose(layer=operation.name, work="forward"):
+        e.scratch.begin(operation.name)
+        with self._working(e, operation, "forward"):
             MODULES[type(operation)].forward(e, operation, self.placement.forward_work(
                 operation, training=training, **options))
 
@@ -151,14 +160,9 @@ class Phases:
         if self._is_predicted(operation) and (self.quality or self.predictor.timely):
             prediction, error = self.predictor.matrices(operation)
             options["prediction"] = Prediction(prediction=prediction, error=error, quality=self.quality)
-        self._begin(e, operation)
-        with e.builder.purpose(layer=operation.name, work="input gradient"):
-            MODULES[type(operation)].backward(e, operation, self.placement.backward_work(operation, **options))
-
-    def _begin(self, e: Emitter, operation: Operation) -> None:
-        """Frees the scratchpads for ``operation``, whose number its array work is booked on."""
         e.scratch.begin(operation.name)
-        e.layer = self.operations.index(operation) % LAYERS
+        with self._working(e, operation, "input gradient"):
+            MODULES[type(operation)].backward(e, operation, self.placement.backward_work(operation, **options))
 
     # Work of the predictor for a layer
 
@@ -167,18 +171,16 @@ class Phases:
 
     def _predict(self, e: Emitter, layer: Convolution) -> None:
         """Leaves the prediction for comparison with the true gradient."""
-        self._begin(e, layer)
         prediction, _ = self.predictor.matrices(layer)
-        with e.builder.purpose(layer=layer.name, work="predict"):
+        with self._working(e, layer, "predict"):
             self.predictor.predict(e, layer, self.placement.backward_work(layer), self.placement.logits_gradient,
                                    lambda: finish.StorePrediction(e, prediction))
 
     def _update(self, e: Emitter, layer: Convolution) -> None:
         """Updates the weights with the predicted gradient."""
-        self._begin(e, layer)
         rows = min(layer.channels, (e.scratch.bank_words - 8) // 2)
         work = self.placement.backward_work(layer)
         matrix = layer.channels, work.parameters["weight"].elements // layer.channels
-        with e.builder.purpose(layer=layer.name, work="predict"):
+        with self._working(e, layer, "predict"):
             self.predictor.predict(e, layer, work, self.placement.logits_gradient,
                                    lambda: finish.parameter_update(e, work, "weight", matrix, rows, slots=2), rows)

@@ -53,7 +53,8 @@ class Training:
 
     @property
     def layers(self) -> tuple[Operation, ...]:
-        """The operations of the network, in order; the last gives the logits."""
+        """The operations of the network, in order; the last gives the logits. The number of one is that of
+        its counters LAYER_CYCLES and LAYER_MACS (the last counters are shared from there on)."""
         return self.network.operations
 
     @property
