@@ -136,6 +136,8 @@ class _Clock:
         self._finished: dict[int, int] = {}
         self._queues = {engine: deque(maxlen=config.queue_depth) for engine in Engine}
         self._dispatched = 0
+        self._unsynced: set[int] = set()  # vector instructions that the next one with sync waits for
+        self._written = 0
 
     @property
     def end(self) -> int:
@@ -150,8 +152,12 @@ class _Clock:
     def start(self, recorded: _Recorded) -> int:
         """When the instruction would start if it were issued next."""
         engine = recorded.instruction.engine
-        return max(self._free[engine], self._dispatch(engine) + 2,
-                   max((self._finished[index] for index in recorded.dependencies), default=0))
+        start = max(self._free[engine], self._dispatch(engine) + 2,
+                    max((self._finished[index] for index in recorded.dependencies), default=0))
+        return max(start, self._written) if self._syncs(recorded) else start
+
+    def _syncs(self, recorded: _Recorded) -> bool:
+        return recorded.instruction.engine is Engine.VECTOR and not self._unsynced.isdisjoint(recorded.dependencies)
 
     def issue(self, index: int, recorded: _Recorded) -> None:
         engine, start = recorded.instruction.engine, self.start(recorded)
@@ -161,6 +167,11 @@ class _Clock:
         self._free[engine] = start + time.occupied
         self._finished[index] = start + time.occupied + time.latency
         self._queues[engine].append(start)
+        if engine is Engine.VECTOR:
+            if self._syncs(recorded):
+                self._unsynced.clear()
+            self._unsynced.add(index)
+            self._written = self._finished[index]
 
     def _dispatch(self, engine: Engine) -> int:
         queue = self._queues[engine]

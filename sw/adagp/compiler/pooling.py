@@ -63,16 +63,20 @@ def backward(e: Emitter, layer: MaxPool, work: Work) -> None:
             if not tile.covered(layer):
                 e.fill(Memory.VECTOR, gradient * lanes, tile.input_words * lanes)
             gate(e, target.activation, g_word, y_word, tile.output_words, temporary=mask)
-        taps = _taps(layer, tile)
+        *taps, last = _taps(layer, tile)
         for tap in taps:
             e.vector(mask, source + tap, tile.loops(layer, "dxd"), b=y_word, plus="b", function=Function.EQUAL)
-            e.vector(part, mask, tile.output_words, b=g_word, times="b")
-            if tap != taps[-1]:
-                e.vector(g_word, g_word, tile.output_words, b=part, plus="b", negate_addend=True)
             if adds:
+                e.vector(part, mask, tile.output_words, b=g_word, times="b")
+                e.vector(g_word, g_word, tile.output_words, b=part, plus="b", negate_addend=True)
                 e.vector(gradient + tap, gradient + tap, tile.loops(layer, "xxd"), b=part, plus="b")
             else:
-                e.vector(gradient + tap, part, tile.loops(layer, "xd"))
+                e.vector(gradient + tap, mask, tile.loops(layer, "xdd"), b=g_word, times="b")
+                e.vector(g_word, g_word, tile.loops(layer, "ddx"), b=gradient + tap, plus="b", negate_addend=True)
+        if adds:  # what no other position has got
+            e.vector(gradient + last, gradient + last, tile.loops(layer, "xxd"), b=g_word, plus="b")
+        else:
+            e.vector(gradient + last, g_word, tile.loops(layer, "xd"))
         if target.addend:
             gate(e, target.activation, gradient, source, tile.input_words)
         _transfer_input(e, e.store, target.tensor, tile, gradient)
