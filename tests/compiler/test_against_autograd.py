@@ -43,7 +43,8 @@ def errors_of_a_step(seed: int, design: Design, phases: str) -> dict[str, float]
     network = random_network(seed)
     config = AcceleratorConfig(rows=5, columns=6, design=design, stream_elements=16384,
                                stationary_elements=16384, vector_words=2048, predictor_rows=3, predictor_columns=4,
-                               predictor_stream_elements=8192, predictor_stationary_elements=8192)
+                               predictor_elements=1 << 17, predictor_stream_elements=8192,
+                               predictor_stationary_elements=8192)
     optimizer, adam = SGD(lr=0.05), Adam(lr=1e-3)
     training = compile_training(network.model, config, batch=network.batch, input_shape=network.input_shape,
                                 optimizer=optimizer, predictor=network.predictor, predictor_optimizer=adam)
