@@ -4,8 +4,7 @@ Parts: ``passes`` (array utilisation of each pass), ``depthwise`` (on the array 
 unit), ``vgg`` (each pass of VGG13's convolutions against its roofline; an hour), ``simulator``
 (seconds to build, cycles per second), ``verilog`` (seconds and lines of the 180-element design) and
 ``products`` (the processing element on all 2³² operand pairs; minutes). All by default. Figures of
-one run stand in
-``build/bench/report.json``; a part that is not measured keeps its former figures.
+one run stand in ``build/bench/report.json``; a part that is not measured keeps its former figures.
 """
 
 import argparse
@@ -41,7 +40,7 @@ def passes() -> dict:
 def depthwise() -> dict:
     """The forward pass of depthwise layers in both mappings, batch 4."""
     report = {}
-    print(f"{'depthwise forward pass, 8×8, batch 4, cycles':44}" + "".join(f"{m:>10}" for m in depthwise_bench.MAPPINGS))
+    print(f"{'depthwise forward pass, 8×8 array, cycles':44}" + "".join(f"{m:>10}" for m in depthwise_bench.MAPPINGS))
     for layer in depthwise_bench.layers():
         results = [depthwise_bench.measure(preset("small"), layer, 4, mapping) for mapping in depthwise_bench.MAPPINGS]
         report[layer.name] = {result.mapping: result.cycles for result in results}

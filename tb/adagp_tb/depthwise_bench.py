@@ -39,7 +39,7 @@ class DepthwiseResult:
 
 
 def layers() -> list[Convolution]:
-    """As in MobileNet and its successors: 3×3 and 5×5, stride 1 and 2, 32 channels."""
+    """As in MobileNet and its successors: 3×3 and 5×5, stride 1 and 2; 32 channels of 12×12 pixels."""
     return [Convolution(name=f"{kernel}×{kernel} depthwise, stride {stride}", image=(12, 12, 32), channels=32, groups=32,
                         kernel=(kernel, kernel), stride=(stride, stride), padding=(kernel // 2, kernel // 2), activation=Activation())
             for kernel in (3, 5) for stride in (1, 2)]

@@ -52,9 +52,9 @@ class Branches(nn.Module):
 def random_network(seed: int) -> RandomNetwork:
     """Up to three steps on an image, on tokens or on features, then up to two linear layers.
 
-    Steps on images are convolutions (odd sizes, any stride and padding, non-square kernels), residual
-    sums, concatenations of branches, upsampling; behind them activations of all kinds and max pooling
-    with and without overlap and padding.
+    Steps on images are convolutions (odd sizes, any stride, padding, dilation and groups, non-square
+    kernels), residual sums, concatenations of branches, upsampling; behind them activations of all
+    kinds and max pooling with and without overlap and padding.
     """
     rng = random.Random(seed)
     torch.manual_seed(seed)
@@ -108,9 +108,13 @@ def _convolution(rng: random.Random, channels: int, height: int, width: int):
     kernel = rng.randint(1, min(4, height)), rng.randint(1, min(4, width))
     stride = rng.randint(1, 3), rng.randint(1, 3)
     padding = rng.randint(0, 2), rng.randint(0, 2)
-    outputs = rng.randint(1, 11)
-    size = [(n + 2 * p - k) // s + 1 for n, p, k, s in zip((height, width), padding, kernel, stride)]
-    return [nn.Conv2d(channels, outputs, kernel, stride, padding, bias=rng.random() < 0.8)], (outputs, *size)
+    dilation = [rng.randint(1, min(3, (n - 1) // (k - 1))) if k > 1 else 1 for n, k in zip((height, width), kernel)]
+    groups = rng.choice([1, *(n for n in range(1, channels + 1) if channels % n == 0)])
+    outputs = groups * rng.randint(1, max(1, 11 // groups))
+    size = [(n + 2 * p - (k - 1) * d - 1) // s + 1
+            for n, p, k, d, s in zip((height, width), padding, kernel, dilation, stride)]
+    conv = nn.Conv2d(channels, outputs, kernel, stride, padding, dilation, groups, bias=rng.random() < 0.8)
+    return [conv], (outputs, *size)
 
 
 def _residual(rng: random.Random, channels: int, height: int, width: int):
@@ -151,4 +155,4 @@ def random_config(seed: int) -> AcceleratorConfig:
         bus_bits=rng.choice((64, 128)), stream_elements=rng.choice((8192, 16384)),
         stationary_elements=rng.choice((8192, 16384)), vector_words=rng.choice((1024, 2048)),
         vector_banks=rng.choice((4, 8)), queue_depth=rng.choice((2, 4, 16)), burst_beats=rng.choice((4, 16)),
-        read_buffer_beats=64)
+        read_buffer_beats=64, predictor_elements=1 << 17)

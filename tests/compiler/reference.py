@@ -90,7 +90,7 @@ class Reference:
             y = functional.interpolate(inputs[0], scale_factor=tuple(map(float, layer.factor)))
         else:
             y = functional.conv2d(inputs[0], rounded(weights[layer.name].permute(0, 3, 1, 2)),
-                                  biases.get(layer.name), layer.stride, layer.padding)
+                                  biases.get(layer.name), layer.stride, layer.padding, layer.dilation, layer.groups)
         y = y.permute(0, 2, 3, 1)
         if activation := activation_of(layer):
             return rounded(functional.leaky_relu(y, activation.slope).clamp_max(activation.most)), y

@@ -70,6 +70,21 @@ class Inception(nn.Module):
         return torch.relu(torch.cat((self.narrow(x), self.wide(x), self.pooled(x)), 1))
 
 
+class InvertedResidual(nn.Module):
+    """MobileNetV2's block without normalisation."""
+
+    def __init__(self, channels: int, expansion: int, kernel: int):
+        super().__init__()
+        hidden = channels * expansion
+        self.layers = nn.Sequential(
+            nn.Conv2d(channels, hidden, 1), nn.ReLU6(),
+            nn.Conv2d(hidden, hidden, kernel, padding=kernel // 2, groups=hidden), nn.ReLU6(),
+            nn.Conv2d(hidden, channels, 1))
+
+    def forward(self, x):
+        return x + self.layers(x)
+
+
 class Mixer(nn.Module):
     """Linear layers over tokens, with a residual connection."""
 
@@ -106,6 +121,13 @@ MODELS = {
     "dense block": (lambda: classifier(nn.Conv2d(2, 5, 3, padding=1), DenseBlock(5, 3, 3), nn.ReLU(), nn.MaxPool2d(2),
                                        features=14 * 9), (2, 6, 6)),
     "inception": (lambda: classifier(nn.Conv2d(2, 6, 3), nn.ReLU(), Inception(6), features=15 * 42), (2, 9, 8)),
+    "inverted residual": (lambda: classifier(nn.Conv2d(3, 5, 3, stride=2), InvertedResidual(5, 3, 5), features=5 * 16),
+                          (3, 9, 9)),
+    "groups as in ResNeXt": (lambda: classifier(nn.Conv2d(3, 12, 1), nn.ReLU(), nn.Conv2d(12, 12, 3, 2, 1, groups=4),
+                                                nn.ReLU(), nn.Conv2d(12, 6, 1), features=6 * 16), (3, 8, 8)),
+    "dilation as in DeepLab": (lambda: classifier(nn.Conv2d(3, 7, 3, padding=2, dilation=2), nn.ReLU(),
+                                                  nn.Conv2d(7, 5, 3, padding=4, dilation=4), nn.ReLU(), features=5 * 81),
+                               (3, 9, 9)),
     "leaky ReLU": (lambda: classifier(nn.Conv2d(2, 6, 3), nn.LeakyReLU(0.1), nn.MaxPool2d(3, 2), nn.Conv2d(6, 7, 3),
                                       nn.LeakyReLU(0.2), features=7 * 4), (2, 12, 12)),
     "ReLU6": (lambda: classifier(nn.Conv2d(2, 6, 3), nn.ReLU6(), nn.Conv2d(6, 7, 3), nn.Hardtanh(0, 0.5),

@@ -18,6 +18,8 @@ class Convolution(Operation):
 
     ``image`` is (height, width, channels) of the input, ``flattened`` the (channels, height, width)
     whose flattening a Linear reads, if any: its weight's columns are reordered to channels last.
+    Each of ``groups`` groups makes its share of the output channels from its share of the input's;
+    neighbouring taps of the kernel are ``dilation`` pixels apart.
     """
 
     name: str
