@@ -1,8 +1,10 @@
 """Measures what the project promises about its own speed: ``nox -s bench``.
 
-Parts: ``passes`` (array utilisation of each pass), ``simulator`` (seconds to build, cycles per
-second), ``verilog`` (seconds and lines of the 180-element design) and ``products`` (the processing
-element on all 2³² operand pairs; minutes). All by default. Figures of one run stand in
+Parts: ``passes`` (array utilisation of each pass), ``depthwise`` (on the array and on the vector
+unit), ``vgg`` (each pass of VGG13's convolutions against its roofline; an hour), ``simulator``
+(seconds to build, cycles per second), ``verilog`` (seconds and lines of the 180-element design) and
+``products`` (the processing element on all 2³² operand pairs; minutes). All by default. Figures of
+one run stand in
 ``build/bench/report.json``; a part that is not measured keeps its former figures.
 """
 
@@ -13,7 +15,7 @@ import time
 from pathlib import Path
 
 from adagp.spec.config import Design, preset
-from adagp_tb import arithmetic_bench, bench as simulator_bench, pass_bench
+from adagp_tb import arithmetic_bench, bench as simulator_bench, depthwise_bench, pass_bench
 
 from .files import replace_file
 
@@ -33,6 +35,33 @@ def passes() -> dict:
                 "bytes_read": result.bytes_read, "bytes_written": result.bytes_written}
             print(f"  {config.rows}×{config.columns} {which.name.lower():16} {result.utilisation:.3f} "
                   f"{result.cycles:9,} cycles", flush=True)
+    return report
+
+
+def depthwise() -> dict:
+    """The forward pass of depthwise layers in both mappings, batch 4."""
+    report = {}
+    print(f"{'depthwise forward pass, 8×8, batch 4, cycles':44}" + "".join(f"{m:>10}" for m in depthwise_bench.MAPPINGS))
+    for layer in depthwise_bench.layers():
+        results = [depthwise_bench.measure(preset("small"), layer, 4, mapping) for mapping in depthwise_bench.MAPPINGS]
+        report[layer.name] = {result.mapping: result.cycles for result in results}
+        print(f"  {layer.name:42}" + "".join(f"{result.cycles:10,}" for result in results), flush=True)
+    return report
+
+
+def vgg() -> dict:
+    """Each pass of VGG13's convolutions but the first, batch 8, on the 16×16 machine, against its
+    roofline: the most that multiply-accumulates, reading or writing each tensor once alone would allow."""
+    config, report = preset("large"), {}
+    print(f"VGG13, 32² images, batch 8, {config.rows}×{config.columns}: cycles, utilisation of the array, of the roofline")
+    for layer in reversed(pass_bench.vgg_layers()):  # those that take longest come last
+        for which in pass_bench.PASSES:
+            result = pass_bench.measure(config, layer, 8, which, latency=30)
+            report.setdefault(layer.name, {})[which.name.lower()] = {
+                "cycles": result.cycles, "utilisation": result.utilisation, "of_roofline": result.of_roofline,
+                "bytes_read": result.bytes_read, "bytes_written": result.bytes_written}
+            print(f"  {layer.name:14} {which.name.lower():16} {result.cycles:9,} {result.utilisation:.3f} "
+                  f"{result.of_roofline:.3f}", flush=True)
     return report
 
 
@@ -62,7 +91,7 @@ def products() -> dict:
     return {"pairs": result.pairs, "wrong": result.wrong, "seconds": result.seconds}
 
 
-PARTS = {part.__name__: part for part in (passes, simulator, verilog, products)}
+PARTS = {part.__name__: part for part in (passes, depthwise, vgg, simulator, verilog, products)}
 
 
 def main() -> int:

@@ -41,7 +41,7 @@ class _OperandActivations(TorchFunctionMode):
 def rounded(value):
     """``value``, if it is a tensor of activations or weights, as an operand; the gradient is not rounded."""
     if isinstance(value, torch.Tensor) and value.is_floating_point() and value.dim() > 1:
-        return value + (value.bfloat16().float() - value).detach()
+        return value + (value.bfloat16().float() - value).detach().nan_to_num()
     return value
 
 

@@ -144,9 +144,23 @@ def conv(**options):
     return nn.Sequential(nn.Conv2d(4, 4, 3, **options), nn.Flatten(), nn.LazyLinear(5))
 
 
+@pytest.mark.parametrize("options", [
+    dict(kernel_size=3, groups=4, stride=2, padding=1), dict(kernel_size=(1, 7), padding=(0, 3)),
+    dict(kernel_size=(7, 1), padding="same"), dict(kernel_size=(3, 2), dilation=(3, 2), padding="same"),
+    dict(kernel_size=2, dilation=2, stride=(1, 3), padding=1, groups=2)])
+def test_convolutions_of_all_kinds_are_captured_with_the_shapes_that_torch_gives(options):
+    module, linear = nn.Conv2d(4, 8, **options), nn.LazyLinear(3)
+    model = nn.Sequential(module, nn.Flatten(), linear)
+    model(torch.zeros(1, 4, 9, 11))
+    layer, _ = capture(model, (4, 9, 11)).operations
+    height, width, channels = layer.output
+    assert module(torch.zeros(1, 4, 9, 11)).shape == (1, channels, height, width)
+    assert layer.weight_to_memory(module.weight).shape == layer.weight_shape
+
+
 @pytest.mark.parametrize("model, shape, words", [
-    (conv(groups=2), (4, 8, 8), "0: Conv2d.groups must be 1, not 2"),
-    (conv(dilation=2), (4, 8, 8), r"0: Conv2d.dilation must be \(1, 1\), not \(2, 2\)"),
+    (conv(padding=1, padding_mode="circular"), (4, 8, 8), "0: Conv2d.padding_mode must be 'zeros', not 'circular'"),
+    (nn.Sequential(nn.Conv2d(1, 2, 2, padding="same")), (1, 8, 8), "0: Conv2d.padding 'same' needs as many zeros"),
     (nn.Sequential(nn.Conv2d(1, 2, 3), nn.Sigmoid(), nn.Flatten(), nn.Linear(72, 3)), (1, 8, 8), "1: Sigmoid is not mapped"),
     (nn.Sequential(nn.Conv2d(1, 2, 3)), (1, 8, 8), "the last layer must be a Linear"),
     (nn.Sequential(nn.Flatten(), nn.Linear(63, 3)), (1, 8, 8), "does not accept input of shape"),
@@ -157,7 +171,7 @@ def conv(**options):
     (Apply(lambda x: x + x[:, :1]), (4,), "adds equal shapes that lie alike"),
     (Apply(lambda x: torch.add(x, x, alpha=2)), (4,), "add: adds two activations, without alpha"),
     (Apply(lambda x: x + 1), (4,), "add: adds two activations"),
-    (Apply(lambda x: x[:, :1].flatten(1)), (2, 4), r"linear: needs \(features\).* not \(4,\) out of the \(1, 2, 4\)"),
+    (Apply(lambda x: x[:, :, :2].flatten(1)), (2, 4), r"linear: needs \(features\).* not \(4,\) out of the \(1, 2, 4\)"),
     (Apply(lambda x: torch.cat((x, x), 1)), (2, 2), "cat: concatenates channels or features, not dimension 1 of 3"),
     (Apply(lambda x: nn.functional.hardtanh(x)), (4,), r"hardtanh: Hardtanh.min_val must be 0, not -1.0"),
     (Apply(lambda x: nn.functional.hardtanh(x, 0, 1.001)), (4,), r"exact in bfloat16, not 1.001"),
@@ -174,9 +188,9 @@ def test_what_cannot_be_mapped_is_refused_with_layer_and_reason(model, shape, wo
 
 
 def test_layer_too_large_for_the_scratchpads_names_parameter_and_value():
-    model = nn.Sequential(nn.Conv2d(64, 4, 3, padding=1), nn.Flatten(), nn.Linear(4 * 4 * 200, 2))
-    with pytest.raises(CompileError, match=r"0: .*AcceleratorConfig\.stream_elements, which is 4096"):
-        compile_training(model, preset("tiny"), batch=2, input_shape=(64, 4, 200))
+    model = nn.Sequential(nn.Conv2d(64, 4, 3, padding=1), nn.Flatten(), nn.Linear(4 * 4 * 300, 2))
+    with pytest.raises(CompileError, match=r"0: one output row needs 300 words .*AcceleratorConfig\.vector_words.* 256 are"):
+        compile_training(model, preset("tiny"), batch=2, input_shape=(64, 4, 300))
 
 
 def test_batch_of_zero_is_refused():

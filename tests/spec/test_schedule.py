@@ -49,9 +49,23 @@ def test_the_rows_of_the_table_follow_each_other_and_the_last_one_stays():
 
 
 def test_the_papers_schedule_has_four_epochs_each_of_four_three_and_two_to_one():
-    chosen = phases(Schedule.paper(epoch=60, warmup=2), 60 * 20)
-    shares = [chosen[epoch * 60:(epoch + 1) * 60].count("G") / 60 for epoch in range(20)]
-    assert shares == pytest.approx([0, 0] + [4 / 5] * 4 + [3 / 4] * 4 + [2 / 3] * 4 + [1 / 2] * 6)
+    chosen = phases(Schedule.paper(batches=60 * 90), 60 * 90)
+    shares = [chosen[epoch * 60:(epoch + 1) * 60].count("G") / 60 for epoch in range(90)]
+    assert shares == pytest.approx([0] * 10 + [4 / 5] * 4 + [3 / 4] * 4 + [2 / 3] * 4 + [1 / 2] * 68)
+
+
+@pytest.mark.parametrize("batches, want", [
+    (90, "W" * 10 + "GGGGB" + "GGGB" + "GGB" + "GB" * 34), (18, "WW" + "GGGGB" + "GGGB" + "GGB" + "GBGB"),
+    (1, "G")])  # too short for a warm-up
+def test_the_papers_schedule_scales_in_whole_cycles(batches, want):
+    assert phases(Schedule.paper(batches=batches), batches) == want
+
+
+def test_the_papers_shares_are_those_of_a_run_of_any_length():
+    for batches in range(500, 1000, 37):
+        chosen = phases(Schedule.paper(batches=batches), batches)
+        assert chosen.count("W") / batches == pytest.approx(1 / 9, abs=0.001)
+        assert chosen.count("G") / batches == pytest.approx(4 / 90 * (4 / 5 + 3 / 4 + 2 / 3) + 68 / 90 / 2, abs=0.01)
 
 
 def test_quality_moves_k_between_its_bounds_after_patience():
@@ -74,6 +88,7 @@ def test_no_number_is_a_low_quality():
     (lambda: Schedule(warmup=1, gp=0, bp=0), "Row.gp and Row.bp must not both be 0"),
     (lambda: Schedule(warmup=1, gp=2, rows=(Row(),)), "Schedule must get rows, or gp and bp, not both: gp=2 and bp=1"),
     (lambda: Schedule(warmup=1, rows=(Row(), Row())), "Schedule.rows must have a number of batches in all but the last"),
+    (lambda: Schedule.paper(batches=0), "Schedule.paper's batches must be an integer of at least 1, not 0"),
     (lambda: Schedule(warmup=1, rows=(Row(batches=1),) * 9), "Schedule.rows must be at most 8, not 9"),
     (lambda: Adaptive(least=3, most=2, raise_at=1, lower_at=0), "Adaptive.most must be an integer from 3 to 65535, not 2"),
     (lambda: Adaptive(least=0, most=2, raise_at=0.1, lower_at=0.2), "Adaptive.lower_at must be from -1 to raise_at"),

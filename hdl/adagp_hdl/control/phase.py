@@ -8,7 +8,7 @@ from adagp.spec.schedule import Phase
 
 from ..interfaces import ADDRESS_BITS
 from .epoch import EpochWalker
-from .schedule import BOUNDS, PATIENCE_BITS, RATIO, ScheduleFollower
+from .schedule import BOUNDS, PATIENCE_BITS, ScheduleFollower
 from .storage import TableSignature, word
 
 #: Where a program lies: address and bytes of the registers PROGRAM[phase].

@@ -149,7 +149,7 @@ def _most_images(e: Emitter, operation: Attention) -> int:
 
 
 def _mask_words(e: Emitter, operation: Attention) -> int:
-    return e.config.array.columns + 1 if operation.causal else 0
+    return e.array_shape.columns + 1 if operation.causal else 0
 
 
 class _Softmax:
@@ -160,7 +160,7 @@ class _Softmax:
         self._y, self._t = (e.scratch.vector(product.words, bank) for bank in (2, 3))
         self._most, self._sum, self._scale = (e.scratch.vector(product.images, bank) for bank in (0, 1, 2))
         if operation.causal:
-            self._zero, self._mask = e.scratch.vector(1, 3), e.scratch.vector(e.config.array.columns, 3)
+            self._zero, self._mask = e.scratch.vector(1, 3), e.scratch.vector(e.array_shape.columns, 3)
             self._fill_mask()
 
     def __call__(self, tile: Tile, bias_word: None) -> None:
@@ -172,7 +172,7 @@ class _Softmax:
         _fold(e, self._most, z, images, keys, t, Function.MAXIMUM)
         e.vector(self._most, self._most, images, times=scale)
         e.vector(z, z, per_query, b=self._most, times=scale, plus="b", negate_addend=True)
-        exponential(e, y, z, t, tile.rows)
+        exponential(e, y, z, t, tile.rows, for_operand=True)
         _fold(e, self._sum, y, images, keys, t)
         reciprocal(e, self._scale, self._sum, self._most, images)
         e.vector(y, y, per_query, b=self._scale, times="b")
@@ -182,7 +182,7 @@ class _Softmax:
 
     def _fill_mask(self) -> None:
         """Word j has −∞ where the lane is below j: for key first + j and query first + lane."""
-        columns, lanes = self.e.config.array.columns, self.e.config.vector_lanes
+        columns, lanes = self.e.array_shape.columns, self.e.config.vector_lanes
         self.e.fill(Memory.VECTOR, self._zero * lanes, lanes)
         self.e.fill(Memory.VECTOR, self._mask * lanes, columns * lanes)
         for j in range(1, columns):

@@ -11,6 +11,7 @@ from .network import Convolution, Network, Part, Shape
 from .operation import INPUT, Operation
 from .program import CompileError
 from .rules import RULES, VIEWS
+from .token_slice import TokenSlice
 from .values import Call, Value, channels_first, channels_last
 
 
@@ -28,7 +29,8 @@ def capture(model: nn.Module, input_shape: tuple[int, ...]) -> Network:
         placeholders = [node.name for node in graph.graph.nodes if node.op == "placeholder"]
         if len(placeholders) != 1:
             raise CompileError(f"{type(model).__name__}: the model must have one input, not {', '.join(placeholders)}")
-        return fuse(_Capture(graph, _shapes_of(graph, input_shape)).network(input_shape))
+        state = dict(model.named_parameters()) | dict(model.named_buffers())
+        return fuse(_Capture(graph, _shapes_of(graph, input_shape), state).network(input_shape))
 
 
 def _shapes_of(graph: fx.GraphModule, input_shape: tuple[int, ...]) -> dict[fx.Node, tuple[int, ...]]:
@@ -79,10 +81,11 @@ class _Shapes(fx.Interpreter):
 class _Capture(fx.Interpreter):
     """Interprets the graph with a :class:`Value` in place of each tensor, and keeps the operations."""
 
-    def __init__(self, graph: fx.GraphModule, shapes: dict[fx.Node, tuple[int, ...]]):
+    def __init__(self, graph: fx.GraphModule, shapes: dict[fx.Node, tuple[int, ...]], state: Mapping[str, torch.Tensor]):
         super().__init__(graph)
         self.extra_traceback = False
         self._shapes = shapes
+        self._state = state
         self._operations: dict[str, Operation] = {}
         self._paths: dict[str, str | Part] = {}
         self._names: set[str] = {INPUT}
@@ -112,7 +115,8 @@ class _Capture(fx.Interpreter):
         module = self.fetch_attr(node.target) if node.op == "call_module" else None
         kind = node.target if module is None else type(module)
         if not values or (kind in VIEWS and not isinstance(arguments[0], Value)):
-            return super().run_node(node)  # arithmetic on shapes, parts of tuples
+            rows = _rows_of_embedding(module, arguments)
+            return super().run_node(node) if rows is None else rows  # arithmetic on shapes, parts of tuples
         if kind in VIEWS:
             result = getattr(super(), node.op)(node.target, (values[0].index.contiguous(), *arguments[1:]), options)
             return _map(result, lambda index: Value(values[0].name, values[0].produced, index))
@@ -131,16 +135,37 @@ class _Capture(fx.Interpreter):
         if kind not in RULES:
             mapped = ", ".join(sorted(kind.__name__ for kind in RULES if isinstance(kind, type)))
             raise CompileError(f"{name}: {getattr(kind, '__name__', kind)} is not mapped; mapped modules are {mapped}")
+        arguments, options = _map((arguments, options), self._sliced, Value)
         values = [value for value in _leaves((arguments, options)) if isinstance(value, Value)]
         call = Call(name=name, module=module, arguments=arguments, options=options, values=values, shape=shape,
-                    append=self._append, expand=lambda *part: self._apply(*part)[0])
+                    state=self._state, append=self._append, expand=lambda *part: self._apply(*part)[0])
         return RULES[kind](call), call.in_place
 
     def _append(self, operation: Operation, paths: Mapping[str, str | Part]) -> None:
         if operation.name in self._operations:
             raise ValueError(f"operation {operation.name!r} is added twice")
+        for path in paths.values():
+            if isinstance(path, Part) and isinstance(whole := self._state[path.path], nn.Parameter):
+                owner = self._trained.setdefault(whole, operation.name)
+                if operation.name != owner and not operation.name.startswith(f"{owner}."):
+                    raise CompileError(f"{operation.name}: must have parameters of its own, not share those of {owner}")
         self._operations[operation.name] = operation
         self._paths.update({f"{operation.name}.{name}": path for name, path in paths.items()})
+
+    def _sliced(self, value: Value) -> Value:
+        """``value`` itself, or what an operation cuts out of its source if it is some of the tokens."""
+        height, width, features = value.produced
+        tokens, elements = height * width, value.index[0].numel()
+        first = int(value.index.flatten()[0]) // features
+        count = elements // features
+        start = torch.tensor([first, tokens + first])[:, None] * features
+        if count * features != elements or count == tokens or not torch.equal(
+                value.index.reshape(2, -1), start + torch.arange(elements)):
+            return value
+        operation = TokenSlice(name=f"{value.name}[{first}:{first + count}]", inputs=(value.name,),
+                               image=(1, tokens, features), first=first, count=count)
+        self._operations.setdefault(operation.name, operation)
+        return Value(operation.name, operation.output, torch.arange(2 * elements).reshape(value.index.shape))
 
     def _name(self, node: fx.Node) -> str:
         """The module's path or the node's name, with a number behind it from the second call on."""
@@ -168,6 +193,17 @@ class _Capture(fx.Interpreter):
         return tuple(operation for operation in self._operations.values() if operation.name in needed)
 
 
+def _rows_of_embedding(module: nn.Module | None, arguments) -> torch.Tensor | None:
+    """The part of an Embedding's weight that it looks up, if those are numbers one after the other."""
+    if not isinstance(module, nn.Embedding) or not isinstance(arguments[0], torch.Tensor):
+        return None
+    numbers = arguments[0].flatten()
+    first, count = int(numbers[0]), len(numbers)
+    if not torch.equal(numbers, torch.arange(first, first + count)):
+        return None
+    return module.weight[first:first + count].view(*arguments[0].shape, -1)
+
+
 def _leaves(item):
     if isinstance(item, dict):
         item = tuple(item.values())
@@ -178,7 +214,10 @@ def _leaves(item):
         yield item
 
 
-def _map(result, wrap):
+def _map(result, wrap, kind=torch.Tensor):
+    """``result`` with ``wrap`` of whatever in it is of ``kind``."""
+    if isinstance(result, dict):
+        return {name: _map(part, wrap, kind) for name, part in result.items()}
     if isinstance(result, (tuple, list)) and not isinstance(result, torch.Size):
-        return tuple(_map(part, wrap) for part in result)
-    return wrap(result) if isinstance(result, torch.Tensor) else result
+        return tuple(_map(part, wrap, kind) for part in result)
+    return wrap(result) if isinstance(result, kind) else result

@@ -1,7 +1,6 @@
 """A convolution or linear layer with its bias, its fused activation, and its part in prediction."""
 
 from . import convolution, finish
-from .convolution import column_tiles
 from .emitter import Emitter
 from .images import Images
 from .network import Convolution
@@ -18,7 +17,7 @@ def forward(e: Emitter, operation: Convolution, work: Work) -> None:
         rows -= 1 + (work.prediction.pooled.shape[0] ** 2 if mean else 0)  # what else is in the bank of the slope
     store = finish.StoreActivations(e, work.output, operation.activation, rows, mean)
     convolution.forward(e, operation, Images(tensor=work.inputs[0]), work.parameters["weight"],
-                        work.parameters.get("bias"), column_tiles(channels, e.array_shape.columns), store, most_rows=rows)
+                        work.parameters.get("bias"), store, most_rows=rows)
 
 
 def backward(e: Emitter, operation: Convolution, work: Work) -> None:
@@ -35,14 +34,17 @@ def backward(e: Emitter, operation: Convolution, work: Work) -> None:
 
 def _weight_gradient(e: Emitter, operation: Convolution, work: Work) -> None:
     x, channels = work.inputs[0], operation.channels
-    rows, agreement, options = min(channels, (e.scratch.bank_words - 8) // 6), None, {}
+    room, agreement, options = e.scratch.bank_words, None, {}
+    parts = 4 + bool(work.prediction) + 3 * bool(work.prediction and work.prediction.quality)
+    rows = min(channels, (room - 8 * (parts > 4)) // parts)
     if work.prediction:
         if work.prediction.quality:
             agreement = work.prediction.quality.of_layer(e, operation.name, rows)
         options = {"prediction": work.prediction.prediction, "error": work.prediction.error, "agreement": agreement}
     weights = work.parameters["weight"].elements // channels
-    update = finish.parameter_update(e, work, "weight", (channels, weights), rows, **options)
-    bias = finish.parameter_update(e, work, "bias", (channels, 1), rows, slots=1) if operation.bias else None
+    update = finish.parameter_update(e, work, "weight", (channels, weights), rows, slots=4, **options)
+    bias = update.sharing(*(tensors["bias"].view(channels, 1) for tensors in (work.parameters, work.momenta))
+                          ) if operation.bias else None
     convolution.weight_gradient(e, operation, Images(tensor=x), work.gradient, update, bias, most_rows=rows)
     if agreement:
         agreement.finish()

@@ -69,8 +69,8 @@ def backward(e: Emitter, operation: Embedding, work: Work) -> None:
     one_hot, dy = work.saved["one_hot"], work.gradient
     rows = min(operation.entries, (e.scratch.bank_words - 8) // 4)
     update = parameter_update(e, work, "weight", (operation.entries, operation.features), rows)
-    convolution.weight_gradient(e, operation.transpose, Images(tensor=dy.view(one_hot.shape[0], 1, 1, operation.features)),
-                                one_hot, update, None, most_rows=rows)
+    pixels = Images(tensor=dy.view(one_hot.shape[0], 1, 1, operation.features))
+    convolution.weight_gradient(e, operation.transpose, pixels, one_hot, update, None, most_rows=rows)
 
 
 def _encode(e: Emitter, operation: Embedding, numbers: Tensor, one_hot: Tensor) -> None:

@@ -27,7 +27,8 @@ class Tile:
     """A block of a matrix in the vector memory, one matrix row per word from ``word`` on.
 
     The matrix rows are ``row`` plus Σ index·stride over ``loops``, (count, stride) pairs with the
-    innermost first; the columns are ``columns`` consecutive ones from ``column``.
+    innermost first; the columns are ``columns`` consecutive ones from ``column``. They lie in the first
+    lanes; with each step of the outermost loop they lie ``shift`` lanes further on.
     """
 
     word: int
@@ -35,6 +36,7 @@ class Tile:
     loops: tuple[tuple[int, int], ...]
     column: int
     columns: int
+    shift: int = 0
 
     @property
     def rows(self) -> int:
@@ -48,6 +50,8 @@ class Tile:
         for count, stride in self.loops:
             loops.append((count, stride * pitch, elements))
             elements *= count
+        count, by_row, by_element = loops[-1]
+        loops[-1] = count, by_row, by_element + self.shift
         return self.row * pitch + self.column * size, self.columns, loops
 
 

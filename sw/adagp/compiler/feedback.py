@@ -9,6 +9,7 @@ A. Everything is matrix products and vector arithmetic; nothing is trained by de
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import prod
 from typing import ClassVar
 
 import torch
@@ -21,6 +22,7 @@ from .functions import fold, lane_sum, reciprocal
 from .images import Images
 from .network import Convolution
 from .operation import Work
+from .residence import Residence
 from .tensors import Layout, Tensor
 
 
@@ -48,7 +50,7 @@ class FeedbackProgram:
     timely: ClassVar[bool] = False
     """It predicts when the forward pass has ended, since it needs the error."""
 
-    def __init__(self, config: FeedbackConfig, layout: Layout, resident: Layout, layers: list[Convolution],
+    def __init__(self, config: FeedbackConfig, layout: Layout, resident: Layout | Residence, layers: list[Convolution],
                  batch: int, classes: int):
         self.config, self.batch, self.classes = config, batch, classes
         square = (classes, classes)
@@ -62,7 +64,7 @@ class FeedbackProgram:
             self.maps[layer.name] = resident.place(f"{layer.name}.feedback.map", (classes, *layer.output), Format.OPERAND)
             self.pseudo[layer.name] = layout.place(f"{layer.name}.feedback.pseudo", (classes, *layer.image),
                                                    Format.OPERAND)
-            weights = layer.kernel[0] * layer.kernel[1] * layer.image[2]
+            weights = prod(layer.weight_shape[1:])
             self._predictions[layer.name] = layout.place(f"{layer.name}.prediction", (layer.channels, weights),
                                                          Format.FLOAT32)
 

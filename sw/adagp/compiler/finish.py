@@ -5,7 +5,9 @@ the passes of :mod:`.convolution`.
 """
 
 from collections.abc import Callable
+from copy import copy
 from dataclasses import replace
+from itertools import cycle
 
 from adagp.spec.isa import Function, Memory
 
@@ -35,6 +37,7 @@ class StoreActivations:
     def __init__(self, e: Emitter, matrix: Tensor, activation: Activation | None, words: int = 0,
                  pool: "PooledMean | None" = None):
         self.e, self.matrix, self.activation, self.pool = e, matrix, activation, pool
+        self.ordered = pool is not None
         self._temporary = e.scratch.vector(words, 3) if activation and activation.slope else None
 
     def __call__(self, tile: Tile, bias_word: int | None) -> None:
@@ -182,8 +185,8 @@ class MomentumUpdate:
     is compared with it first: what ``agreement`` measures, and the gradient of its mean squared
     error, 2/n·(prediction − gradient), which is stored in ``error``.
 
-    Tiles have at most ``words`` rows; ``slots`` of them are in work at a time. Takes slots·words of
-    banks 2 and 3, and words more with a prediction.
+    Tiles have at most ``words`` rows; ``slots`` of them, an even number, are loaded, updated and stored
+    at a time, in different banks. Takes slots·words of banks 2 and 3, and words more with a prediction.
     """
 
     def __init__(self, e: Emitter, optimizer: SGD, weight: Tensor, momentum: Tensor, words: int,
@@ -191,9 +194,15 @@ class MomentumUpdate:
                  agreement: Agreement | None = None):
         self.e, self.optimizer, self.weight, self.momentum = e, optimizer, weight, momentum
         self.prediction, self.error, self.agreement = prediction, error, agreement
-        self._slots = [(e.scratch.vector(words, 2), e.scratch.vector(words, 3)) for _ in range(slots)]
+        self._slots = cycle([(e.scratch.vector(words, bank), e.scratch.vector(words, bank))
+                             for _ in range(slots // 2) for bank in (2, 3)])
         self._errors = (e.scratch.vector(words, 2), e.scratch.vector(words, 3)) if prediction else None
-        self._turn = 0
+
+    def sharing(self, weight: Tensor, momentum: Tensor) -> "MomentumUpdate":
+        """An update of another parameter, without a prediction, that works in the same words."""
+        update = copy(self)
+        update.weight, update.momentum, update.prediction = weight, momentum, None
+        return update
 
     def __call__(self, tile: Tile, bias_word: int | None = None) -> None:
         with self.e.builder.purpose(work="update"):
@@ -202,8 +211,7 @@ class MomentumUpdate:
     def _update(self, tile: Tile, bias_word: int | None) -> None:
         e, g, rows = self.e, tile.word, tile.rows
         add_bias(e, tile, bias_word)
-        w, m = self._slots[self._turn]
-        self._turn = (self._turn + 1) % len(self._slots)
+        w, m = next(self._slots)
         e.load_tile(self.weight, tile, w)
         e.load_tile(self.momentum, tile, m)
         if self.prediction:

@@ -39,18 +39,20 @@ def rsqrt(e: Emitter, y: int, x: int, t: int, words: int, iterations: int = 3) -
         e.vector(y, y, words, b=t, times="b")
 
 
-def exponential(e: Emitter, y: int, x: int, n: int, words: int) -> None:
+def exponential(e: Emitter, y: int, x: int, n: int, words: int, *, for_operand: bool = False) -> None:
     """y = e^x for x <= 88, relative error below 2⁻²⁰; x below −87 counts as −87. ``x`` and ``n`` are
-    overwritten."""
+    overwritten. A y that is stored as an operand may be had faster, with a relative error below 2⁻¹⁴."""
     e.vector(x, x, words, function=Function.MAXIMUM, plus=-87.0)
     e.vector(n, x, words, times=log2(2.718281828459045), plus=_ROUND)
     e.vector(n, n, words, plus=-_ROUND)
-    high = 0.693359375  # the upper bits of ln 2, so that n·high is exact
+    high = log(2) if for_operand else 0.693359375  # the upper bits of ln 2, so that n·high is exact
     e.vector(x, n, words, b=x, times=-high, plus="b")
-    e.vector(x, n, words, b=x, times=high - log(2), plus="b")
+    if not for_operand:
+        e.vector(x, n, words, b=x, times=high - log(2), plus="b")
     e.vector(n, n, words, function=Function.EXP2)
-    e.vector(y, x, words, times=_EXP[0], plus=_EXP[1])
-    for coefficient in _EXP[2:]:
+    first, second, *rest = _EXP[2:] if for_operand else _EXP
+    e.vector(y, x, words, times=first, plus=second)
+    for coefficient in rest:
         e.vector(y, y, words, b=x, times="b", plus=coefficient)
     e.vector(y, y, words, b=n, times="b")
 

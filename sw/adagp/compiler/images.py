@@ -1,6 +1,6 @@
 """Activations in external memory and their way, with zero padding, into the operand memories."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from adagp.spec.isa import Memory
 
@@ -12,19 +12,26 @@ from .tensors import Tensor
 class Images:
     """Activations seen as (images, height, width, channels).
 
-    ``tensor`` has that shape; or, with ``inner``, (height, width, images) and one channel: the
-    predictor's input, in which the output channels of a layer are the samples.
+    ``tensor`` has that shape, and of its channels ``channels`` from ``channel`` on are seen, by
+    default all; or, with ``inner``, it has (height, width, images) and one channel: the predictor's
+    input, in which the output channels of a layer are the samples.
     """
 
     tensor: Tensor
     inner: bool = False
+    channel: int = 0
+    channels: int | None = None
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
         if self.inner:
             height, width, images = self.tensor.shape
             return images, height, width, 1
-        return self.tensor.shape
+        return *self.tensor.shape[:3], self.tensor.shape[3] if self.channels is None else self.channels
+
+    def slice(self, channel: int, channels: int) -> "Images":
+        """Only ``channels`` channels from ``channel`` on."""
+        return self if self.inner else replace(self, channel=self.channel + channel, channels=channels)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,40 +53,85 @@ class Window:
     def image_pitch(self, channels: int) -> int:
         return (self.bottom - self.top) * self.pitch(channels)
 
-    def elements(self, channels: int) -> int:
-        return self.count * self.image_pitch(channels)
+    @property
+    def pixels(self) -> int:
+        return self.count * self.image_pitch(1)
 
 
-def load_window(e: Emitter, images: Images, window: Window, memory: Memory, destination: int) -> None:
-    """Brings ``window`` to ``destination`` of the stream or stationary memory."""
-    _, height, width, channels = images.shape
-    pitch, image_pitch = window.pitch(channels), window.image_pitch(channels)
-    top, bottom = max(window.top, 0), min(window.bottom, height)
-    left, right = max(window.left, 0), min(window.right, width)
-    every = (window.count, image_pitch)
-    if top >= bottom or left >= right:
-        e.fill(memory, destination, window.elements(channels))
-        return
-    rows = (window.bottom - window.top, pitch)
-    e.fill(memory, destination, (left - window.left) * channels, (rows, every))
-    e.fill(memory, destination + (right - window.left) * channels, (window.right - right) * channels, (rows, every))
-    e.fill(memory, destination, (top - window.top) * pitch, (every,))
-    e.fill(memory, destination + (bottom - window.top) * pitch, (window.bottom - bottom) * pitch, (every,))
+@dataclass(frozen=True)
+class _Inside:
+    """The part of a window that lies within the image: rows and columns counted from its corner."""
 
-    inside = destination + (top - window.top) * pitch + (left - window.left) * channels
-    tensor = images.tensor
-    if images.inner:
-        by_row, by_column, by_image = tensor.strides()
-        lanes = e.array_shape.stream_lanes if memory == e.stream else e.array_shape.stationary_lanes
-        for start in range(left, right, lanes):
-            e.load_transposed(
-                tensor, top * by_row + start * by_column + window.first * by_image, memory, inside + start - left,
-                rows=min(lanes, right - start), row_stride=by_column, columns=window.count, column_stride=image_pitch,
-                loops=((bottom - top, by_row, pitch),))
-    else:
-        by_image, by_row, by_column, _ = tensor.strides()
-        e.load(tensor, window.first * by_image + top * by_row + left * by_column, memory, inside,
-               (right - left) * channels, ((bottom - top, by_row, pitch), (window.count, by_image, image_pitch)))
+    count: int
+    rows: int
+    columns: int
+    channels: int
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+    @classmethod
+    def of(cls, images: Images, window: Window) -> "_Inside":
+        _, height, width, channels = images.shape
+        return cls(window.count, window.bottom - window.top, window.right - window.left, channels,
+                   max(window.top, 0) - window.top, min(window.bottom, height) - window.top,
+                   max(window.left, 0) - window.left, min(window.right, width) - window.left)
+
+    @property
+    def empty(self) -> bool:
+        return self.top >= self.bottom or self.left >= self.right
+
+
+class Windows:
+    """A few equal buffers for windows of images in an operand memory, which keep what was loaded last."""
+
+    def __init__(self, e: Emitter, memory: Memory, slots: "Slots"):
+        self._e, self._memory, self._slots = e, memory, slots
+        self._zeros: dict[int, _Inside] = {}
+
+    def get(self, key, images: Images, window: Window) -> int:
+        """The address of ``window``, loaded unless ``key`` is still there."""
+        return self._slots.get(key, lambda address: self._load(images, window, address))
+
+    def _load(self, images: Images, window: Window, address: int) -> None:
+        """The zeros around the images are still there if the buffer's last window lay as this one."""
+        inside = _Inside.of(images, window)
+        if self._zeros.get(address) != inside:
+            self._fill_outside(inside, address)
+            self._zeros[address] = inside
+        if not inside.empty:
+            self._load_inside(images, window, inside, address)
+
+    def _fill_outside(self, i: _Inside, address: int) -> None:
+        e, memory, pitch = self._e, self._memory, i.columns * i.channels
+        if i.empty:
+            e.fill(memory, address, i.count * i.rows * pitch)
+            return
+        every, rows = (i.count, i.rows * pitch), (i.rows, pitch)
+        e.fill(memory, address, i.left * i.channels, (rows, every))
+        e.fill(memory, address + i.right * i.channels, (i.columns - i.right) * i.channels, (rows, every))
+        e.fill(memory, address, i.top * pitch, (every,))
+        e.fill(memory, address + i.bottom * pitch, (i.rows - i.bottom) * pitch, (every,))
+
+    def _load_inside(self, images: Images, window: Window, i: _Inside, address: int) -> None:
+        e, memory, tensor, pitch = self._e, self._memory, images.tensor, i.columns * i.channels
+        top, left, width = window.top + i.top, window.left + i.left, i.right - i.left
+        address += i.top * pitch + i.left * i.channels
+        rows, every = (i.bottom - i.top, pitch), (i.count, i.rows * pitch)
+        if images.inner:
+            by_row, by_column, by_image = tensor.strides()
+            lanes = e.array_shape.stream_lanes if memory == e.stream else e.array_shape.stationary_lanes
+            for start in range(0, width, lanes):
+                e.load_transposed(
+                    tensor, top * by_row + (left + start) * by_column + window.first * by_image, memory, address + start,
+                    rows=min(lanes, width - start), row_stride=by_column, columns=i.count, column_stride=every[1],
+                    loops=((rows[0], by_row, pitch),))
+        else:
+            by_image, by_row, by_column, by_channel = tensor.strides()
+            e.load(tensor, window.first * by_image + top * by_row + left * by_column + images.channel * by_channel,
+                   memory, address, i.channels,
+                   ((width, by_column, i.channels), (rows[0], by_row, pitch), (i.count, by_image, every[1])))
 
 
 class Slots:

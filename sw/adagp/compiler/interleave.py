@@ -19,6 +19,10 @@ from .timing import duration
 
 MAIN, SIDE = 0, 1
 
+_DELAYS = (0, 8, 32, 128, 512)
+"""Cycles that an instruction of the side thread may take from the main one; which is best depends on
+whether the main thread has time to spare later."""
+
 
 @dataclass(frozen=True)
 class _Recorded:
@@ -53,31 +57,39 @@ class Recorder:
             self._accesses.record(space, Access(footprint, write, queue, index))
 
     def merge(self) -> ProgramBuilder:
-        """The instructions in an order that keeps the engines busy: one of the side thread goes where it
-        can start before the main thread's next one on the same engine would."""
-        builder, clock = ProgramBuilder(self.config), _Clock(self.config)
-        main, side = (deque(thread) for thread in self._threads)
-        following, lag = self._following(), 0
-        while main or side:
-            number = SIDE if side and self._goes_first(clock, side[0], following, lag, main) else MAIN
-            index = (main, side)[number].popleft()
+        """The instructions in an order that keeps the engines busy: the best by the estimate of a few."""
+        orders = [self._order(delay) for delay in _DELAYS]
+        builder = ProgramBuilder(self.config)
+        for index in min(orders, key=lambda order: order[0])[1]:
             recorded = self._recorded[index]
-            clock.issue(index, recorded)
-            if number == MAIN:
-                engine = recorded.instruction.engine
-                lag = max(0, clock.started[index] - following[engine].popleft())
             builder.present = recorded.purpose
             builder.emit(recorded.instruction)
         return builder
 
-    def _goes_first(self, clock: "_Clock", index: int, following, lag: int, main) -> bool:
+    def _order(self, delay: int) -> tuple[int, list[int]]:
+        """When all is done, and the order: one of the side thread goes where it delays the main thread's
+        next one on the same engine by at most ``delay`` cycles."""
+        clock, order = _Clock(self.config), []
+        main, side = (deque(thread) for thread in self._threads)
+        following, lag = self._following(), 0
+        while main or side:
+            first = side and self._goes_first(clock, side[0], main, following, lag + delay)
+            index = (side if first else main).popleft()
+            clock.issue(index, self._recorded[index])
+            if not first:
+                lag = max(0, clock.started[index] - following[self._recorded[index].instruction.engine].popleft())
+            order.append(index)
+        return clock.end, order
+
+    def _goes_first(self, clock: "_Clock", index: int, main: deque[int], following, slack: int) -> bool:
         recorded = self._recorded[index]
         if not main or not clock.issued(self._recorded[main[0]]):  # the main thread waits for this one
             return True
         if not clock.issued(recorded):
             return False
         rivals = following[recorded.instruction.engine]
-        return not rivals or clock.start(recorded) < rivals[0] + lag
+        occupied = duration(recorded.instruction, self.config).occupied
+        return not rivals or clock.start(recorded) + occupied <= rivals[0] + slack
 
     def _following(self) -> dict[Engine, deque[int]]:
         """When the instructions of the main thread would start without the other, by engine."""
@@ -124,6 +136,10 @@ class _Clock:
         self._finished: dict[int, int] = {}
         self._queues = {engine: deque(maxlen=config.queue_depth) for engine in Engine}
         self._dispatched = 0
+
+    @property
+    def end(self) -> int:
+        return max(self._finished.values(), default=0)
 
     def known(self, index: int) -> bool:
         return index in self._finished

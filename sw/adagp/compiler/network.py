@@ -27,17 +27,24 @@ class Convolution(Operation):
     kernel: tuple[int, int] = (1, 1)
     stride: tuple[int, int] = (1, 1)
     padding: tuple[int, int] = (0, 0)
+    dilation: tuple[int, int] = (1, 1)
+    groups: int = 1
     bias: bool = True
     activation: Activation | None = None
     flattened: tuple[int, int, int] | None = None
 
     @property
     def output(self) -> Shape:
-        return *_windows(self), self.channels
+        return *_windows(self, self.reach), self.channels
+
+    @property
+    def reach(self) -> tuple[int, int]:
+        """Pixels from the kernel's first tap to its last, both included, down and across."""
+        return tuple((k - 1) * d + 1 for k, d in zip(self.kernel, self.dilation))
 
     @property
     def weight_shape(self) -> tuple[int, int, int, int]:
-        return self.channels, *self.kernel, self.image[2]
+        return self.channels, *self.kernel, self.image[2] // self.groups
 
     @property
     def parameters(self) -> Mapping[str, tuple[int, ...]]:
@@ -77,7 +84,7 @@ class MaxPool(Operation):
 
     @property
     def output(self) -> Shape:
-        return *_windows(self), self.image[2]
+        return *_windows(self, self.kernel), self.image[2]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,8 +181,8 @@ def activation_of(operation: Operation) -> Activation | None:
     return getattr(operation, "activation", None)
 
 
-def _windows(operation: Convolution | MaxPool) -> tuple[int, int]:
-    """Positions of the kernel on the image, (down, right)."""
-    height, width = ((n + 2 * p - k) // s + 1 for n, p, k, s in zip(
-        operation.image[:2], operation.padding, operation.kernel, operation.stride))
+def _windows(operation: Convolution | MaxPool, reach: tuple[int, int]) -> tuple[int, int]:
+    """Positions of a kernel that spans ``reach`` pixels on the image, (down, right)."""
+    height, width = ((n + 2 * p - r) // s + 1 for n, p, r, s in zip(
+        operation.image[:2], operation.padding, reach, operation.stride))
     return height, width

@@ -12,11 +12,13 @@ import torch
 
 from adagp.spec.isa import FIELDS, Opcode
 
-from . import (attention, average_pooling, batch_norm, concatenation, convolution, convolution_layer, elementwise,
-               embedding, finish, gelu, layer_norm, loss, pooling, softmax, upsampling)
+from . import (attention, average_pooling, batch_norm, class_tokens, concatenation, convolution, convolution_layer,
+               elementwise, embedding, finish, gelu, layer_norm, loss, pooling, positions, softmax, token_slice,
+               upsampling)
 from .attention import Attention
 from .average_pooling import AveragePool
 from .batch_norm import BatchNorm
+from .class_tokens import ClassTokens
 from .embedding import Embedding
 from .emitter import Emitter
 from .gelu import Gelu
@@ -24,9 +26,11 @@ from .layer_norm import LayerNorm
 from .network import Add, Concatenate, Convolution, MaxPool, Upsample
 from .operation import Operation, Prediction, Work
 from .placement import Placement
+from .positions import Positions
 from .quality import Quality
 from .softmax import Softmax
 from .tensors import Tensor
+from .token_slice import TokenSlice
 
 LAYERS = 1 << FIELDS[Opcode.ARRAY]["layer"]
 """Layers that have counters of their own; the last one's are also those of all later operations."""
@@ -44,6 +48,9 @@ MODULES = {
     Gelu: gelu,
     Attention: attention,
     Embedding: embedding,
+    Positions: positions,
+    ClassTokens: class_tokens,
+    TokenSlice: token_slice,
 }
 """What emits the instructions of each kind of operation: ``forward`` and ``backward``."""
 

@@ -1,6 +1,8 @@
 """The paper's gradient predictor (section 3.6) as a program for the machine."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from math import prod
 from typing import ClassVar
 
 import torch
@@ -10,12 +12,12 @@ from torch.nn import functional
 from adagp.spec.isa import Format, Pass
 
 from . import convolution, finish, pooling
-from .convolution import column_tiles
-from .emitter import Emitter
+from .emitter import Emitter, Run, Tile
 from .images import Images
 from .network import Convolution, MaxPool
 from .operation import Activation, Target, Work
 from .optimizer import Adam
+from .residence import Residence
 from .tensors import Layout, Tensor
 
 
@@ -82,7 +84,7 @@ class PredictorProgram:
     timely: ClassVar[bool] = True
     """It predicts as soon as the layer's outputs are there."""
 
-    def __init__(self, config: PredictorConfig, optimizer: Adam, layout: Layout, resident: Layout,
+    def __init__(self, config: PredictorConfig, optimizer: Adam, layout: Layout, resident: Layout | Residence,
                  layers: list[Convolution]):
         self.config, self.optimizer = config, optimizer
         largest, outputs = max(layer.channels for layer in layers), max(map(_weights, layers))
@@ -91,12 +93,18 @@ class PredictorProgram:
                                 kernel=(kernel, kernel), padding=(kernel // 2, kernel // 2), activation=Activation())
         self.pool = MaxPool(name="predictor.pool", image=(size, size, channels), kernel=(2, 2), stride=(2, 2),
                             padding=(0, 0))
-        parameters = {"conv.weight": self.conv.weight_shape, "conv.bias": (channels,),
-                      "linear.weight": (outputs, 1, 1, config.features), "linear.bias": (outputs,)}
-        self.parameters = {name: resident.place(f"predictor.{name}", shape, Format.FLOAT32)
-                           for name, shape in parameters.items()}
-        self.moments = {name: [resident.place(f"predictor.{name}.{moment}", shape, Format.FLOAT32)
-                               for moment in ("exp_avg", "exp_avg_sq")] for name, shape in parameters.items()}
+        # the small parameters lie side by side, likewise their moments and gradients: one Adam step for all
+        small = {"conv.weight": self.conv.weight_shape, "conv.bias": (channels,), "linear.bias": (outputs,)}
+        self._small = []
+        for suffix in ("", ".exp_avg", ".exp_avg_sq"):
+            self._small.append({name: resident.place(f"predictor.{name}{suffix}", shape, Format.FLOAT32)
+                                for name, shape in small.items()})
+        self._small_gradients = {name: layout.place(f"predictor.{name}.grad", shape, Format.FLOAT32)
+                                 for name, shape in small.items()}
+        self._linear_weight = [
+            resident.place(f"predictor.linear.weight{suffix}", (outputs, 1, 1, config.features), Format.FLOAT32)
+            for suffix in ("", ".exp_avg", ".exp_avg_sq")]
+        self.parameters = self._small[0] | {"linear.weight": self._linear_weight[0]}
         self.powers = resident.place("predictor.beta_powers", (2,), Format.FLOAT32)
         self.steps = resident.place("predictor.steps", (2,), Format.FLOAT32)
         gradients = {"hidden.grad": size * size * channels, "features.grad": config.features, "error": outputs}
@@ -141,16 +149,15 @@ class PredictorProgram:
         e.scratch.begin(self.conv.name)
         matrix = hidden.view(samples * size * size, channels)
         convolution.forward(e, self.conv, Images(tensor=pooled, inner=True), self.parameters["conv.weight"],
-                            self.parameters["conv.bias"], column_tiles(channels, e.array_shape.columns),
-                            finish.StoreActivations(e, matrix, self.conv.activation), Pass.PREDICTOR)
+                            self.parameters["conv.bias"], finish.StoreActivations(e, matrix, self.conv.activation),
+                            Pass.PREDICTOR)
         e.scratch.begin(self.pool.name)
         pooling.forward(e, self.pool, Work(inputs=(hidden,), output=features))
         linear = self._linear(layer)
         e.scratch.begin(linear.name)
-        run = layer.kernel[1] * layer.image[2]
         convolution.forward(e, linear, Images(tensor=features.view(samples, 1, 1, self.config.features)),
                             self.parameters["linear.weight"].rows(linear.channels), self.parameters["linear.bias"],
-                            column_tiles(linear.channels, e.array_shape.columns, run), consume_for(), Pass.PREDICTOR, most_rows)
+                            consume_for(), Pass.PREDICTOR, most_rows=most_rows)
 
     def begin(self, e: Emitter, error: Tensor) -> None:
         """Begins a step of Adam: one a batch, in which every layer trains."""
@@ -172,20 +179,49 @@ class PredictorProgram:
         target = Target(tensor=hidden_gradient, activations=hidden, activation=self.conv.activation)
         pooling.backward(e, self.pool, Work(inputs=(hidden,), output=features, gradient=features_gradient,
                                             targets=(target,)))
-        self._update(e, "linear", linear, Images(tensor=features.view(samples, 1, 1, self.config.features)), error)
-        self._update(e, "conv", self.conv, Images(tensor=pooled, inner=True), hidden_gradient)
+        self._update_linear(e, linear, features.view(samples, 1, 1, self.config.features), error)
+        e.scratch.begin(self.conv.name)
+        convolution.weight_gradient(e, self.conv, Images(tensor=pooled, inner=True), hidden_gradient,
+                                    self._store("conv.weight", e, channels), self._store("conv.bias", e, channels),
+                                    tag=Pass.PREDICTOR)
+        self._update_small(e, linear.channels)
 
-    def _update(self, e: Emitter, name: str, layer: Convolution, x: Images, dy: Tensor) -> None:
-        e.scratch.begin(layer.name)
-        rows = min(layer.channels, (e.scratch.bank_words - 8) // 8)
-        updates = []
-        for parameter in (f"{name}.weight", f"{name}.bias"):
-            tensors = [tensor.rows(layer.channels) for tensor in (self.parameters[parameter], *self.moments[parameter])]
-            matrices = [tensor.view(layer.channels, tensor.elements // layer.channels) for tensor in tensors]
-            updates.append(finish.AdamUpdate(e, self.optimizer, *matrices, self.steps, rows))
-        convolution.weight_gradient(e, layer, x, dy, *updates, tag=Pass.PREDICTOR, most_rows=rows)
+    def _update_linear(self, e: Emitter, linear: Convolution, x: Tensor, error: Tensor) -> None:
+        e.scratch.begin(linear.name)
+        rows = min(linear.channels, (e.scratch.bank_words - 8) // 4)
+        matrices = [tensor.rows(linear.channels).view(linear.channels, self.config.features)
+                    for tensor in self._linear_weight]
+        update = finish.AdamUpdate(e, self.optimizer, *matrices, self.steps, rows)
+        convolution.weight_gradient(e, linear, Images(tensor=x), error, update,
+                                    self._store("linear.bias", e, linear.channels), tag=Pass.PREDICTOR, most_rows=rows)
+
+    def _store(self, name: str, e: Emitter, rows: int) -> Callable[[Tile, None], None]:
+        """Leaves the first ``rows`` rows of a small parameter's gradient for :meth:`_update_small`."""
+        tensor = self._small_gradients[name].rows(rows)
+        matrix = tensor.view(rows, tensor.elements // rows)
+        return lambda tile, bias_word: e.store_tile(matrix, tile)
+
+    def _update_small(self, e: Emitter, outputs: int) -> None:
+        """Adam for the convolution and for the first ``outputs`` biases of the linear layer."""
+        e.scratch.begin("predictor's small parameters")
+        lanes, room = e.config.vector_lanes, (e.scratch.bank_words - 8) // 4
+        gradients, *flat = (self._flat(tensors, outputs) for tensors in (self._small_gradients, *self._small))
+        word = e.scratch.vector(room, 0)
+        update = finish.AdamUpdate(e, self.optimizer, *flat, self.steps, room)
+        for first in range(0, gradients.elements, room * lanes):
+            elements = min(room * lanes, gradients.elements - first)
+            run = Run(word=word, first=first, elements=elements, rows=-(-elements // lanes))
+            e.load_tile(gradients, run, word)
+            update(run, None)
+
+    @staticmethod
+    def _flat(tensors: dict[str, Tensor], outputs: int) -> Tensor:
+        """All of them, with what lies between, as one dimension."""
+        first, last = tensors["conv.weight"], tensors["linear.bias"]
+        elements = (last.offset - first.offset) // last.format.bytes + outputs
+        return replace(first, shape=(elements,))
 
 
 def _weights(layer: Convolution) -> int:
     """Weights of one output channel."""
-    return layer.kernel[0] * layer.kernel[1] * layer.image[2]
+    return prod(layer.weight_shape[1:])

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from adagp.spec.isa import Memory, Pass
+from adagp.spec.isa import Pass
 
 from .convolution import column_tiles
 from .emitter import Emitter, Tile
@@ -67,17 +67,16 @@ class Product:
     def __init__(self, e: Emitter, name: str, a: Matrices, b: Matrices, c: Matrices, *, tag: Pass,
                  most_images: int | None = None, upper: bool = False):
         self.e, self.a, self.b, self.c, self.tag, self.upper = e, a, b, c, tag, upper
-        array = e.config.array
+        array = e.array_shape
         (rows, self.contraction), columns = a.shape, b.shape[1]
         self.columns = column_tiles(columns, array.columns)
         self.widest = max(count for _, count in self.columns)
         self.pitch = -(-self.contraction // array.rows) * array.rows if a.transposed else self.contraction
         for parameter, size, needed in (
-                ("stationary_elements", array.stationary_elements, self.contraction * self.widest),
-                ("stream_elements", array.stream_elements, self.pitch)):
+                (e.scratch.stationary_parameter, array.stationary_elements, self.contraction * self.widest),
+                (e.scratch.stream_parameter, array.stream_elements, self.pitch)):
             if needed > size // 2:
-                raise CompileError(f"{name}: needs {needed} elements of half AcceleratorConfig.{parameter}, "
-                                   f"which is {size // 2}")
+                raise CompileError(f"{name}: needs {needed} elements of half {parameter}, which is {size // 2}")
         self.rows = rows if most_images else min(rows, e.scratch.bank_words)
         room = min(most_images or e.scratch.bank_words // self.rows,
                    array.stationary_elements // 2 // (self.contraction * self.widest),
@@ -111,12 +110,13 @@ class Product:
 
     def _tile(self, word: int, head: int, image: int, images: int, rows: range, columns: range) -> None:
         group = head, image, images
-        stationary = self._stationary.get((group, columns), lambda address: self._load_stationary(group, columns, address))
+        stationary = self._stationary.get((group, columns),
+                                          lambda address: self._load_stationary(group, columns, address))
         natural = not self.a.transposed
         for row in range(rows.start, rows.stop, self.stream_rows):
             part = range(row, min(row + self.stream_rows, rows.stop))
             stream = self._stream.get((group, part), lambda address: self._load_stream(group, part, address))
-            step = self.e.config.array.rows
+            step = self.e.array_shape.rows
             self.e.array(tag=self.tag, columns=len(columns), accumulator=word + row - rows.start,
                          stream=stream, stream_count0=len(part), stream_stride0=self.contraction if natural else step,
                          chunk_stride=step if natural else len(part) * step,
@@ -130,11 +130,11 @@ class Product:
         b, count, (head, image, images) = self.b, len(columns), group
         every = (images, b.by_image, self.contraction * count)
         if b.transposed:
-            self.e.load_transposed(b.tensor, b.address(head, image, row=columns.start), Memory.STATIONARY, address,
+            self.e.load_transposed(b.tensor, b.address(head, image, row=columns.start), self.e.stationary, address,
                                    rows=count, row_stride=b.by_row, columns=self.contraction, column_stride=count,
                                    loops=(every,))
         else:
-            self.e.load(b.tensor, b.address(head, image, column=columns.start), Memory.STATIONARY, address, count,
+            self.e.load(b.tensor, b.address(head, image, column=columns.start), self.e.stationary, address, count,
                         ((self.contraction, b.by_row, count), every))
 
     def _load_stream(self, group, rows: range, address: int) -> None:
@@ -142,14 +142,14 @@ class Product:
         a, count, (head, image, images) = self.a, len(rows), group
         every = (images, a.by_image, count * self.pitch)
         if not a.transposed:
-            self.e.load(a.tensor, a.address(head, image, row=rows.start), Memory.STREAM, address, self.contraction,
+            self.e.load(a.tensor, a.address(head, image, row=rows.start), self.e.stream, address, self.contraction,
                         ((count, a.by_row, self.contraction), every))
             return
-        step = self.e.config.array.rows
+        step = self.e.array_shape.rows
         chunks, rest = divmod(self.contraction, step)
         loads = [(0, step, ((chunks, step * a.by_row, count * step), every))] if chunks else []
         loads += [(chunks, rest, (every,))] if rest else []
         for chunk, height, loops in loads:
-            self.e.load_transposed(a.tensor, a.address(head, image, row=chunk * step, column=rows.start), Memory.STREAM,
+            self.e.load_transposed(a.tensor, a.address(head, image, row=chunk * step, column=rows.start), self.e.stream,
                                    address + chunk * count * step, rows=height, row_stride=a.by_row, columns=count,
                                    column_stride=step, loops=loops)

@@ -64,13 +64,22 @@ class Agreement:
     def add(self, tile: Tile, predicted: int) -> None:
         """``tile`` holds true gradients, the words from ``predicted`` on the predicted ones; what is
         beyond the tile's columns counts as zero there if it is zero in ``tile``."""
-        e, rows, used, lanes = self._e, tile.rows, tile.columns, self._e.config.vector_lanes
+        e, rows = self._e, tile.rows
         factors = ((predicted, tile.word), (predicted, predicted), (tile.word, tile.word))
         for total, (a, b) in zip(self._totals, factors):
             e.vector(self._product, a, rows, b=b, times="b")
-            if used < lanes and b == predicted:
-                e.fill(Memory.VECTOR, self._product * lanes + used, lanes - used, ((rows, lanes),))
+            if tile.shift or b == predicted:
+                self._clear_outside(tile)
             e.vector(total, total, rows, b=self._product, plus="b")
+
+    def _clear_outside(self, tile: Tile) -> None:
+        """Zeros in the lanes of the product that the tile's columns do not reach."""
+        lanes, steps = self._e.config.vector_lanes, tile.loops[-1][0] if tile.shift else 1
+        words = tile.rows // steps
+        for step in range(steps):
+            word, first = self._product + step * words, step * tile.shift
+            for start, beyond in ((0, first), (first + tile.columns, lanes)):
+                self._e.fill(Memory.VECTOR, word * lanes + start, beyond - start, ((words, lanes),))
 
     def finish(self) -> None:
         """Adds to the layer's sums in memory."""

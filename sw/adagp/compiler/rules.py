@@ -21,17 +21,18 @@ from .values import Call, Value, channels_last
 
 def _convolution(call: Call) -> Value:
     module = call.module
-    for attribute, value in (("groups", 1), ("dilation", (1, 1)), ("padding_mode", "zeros")):
-        if getattr(module, attribute) != value:
-            call.refuse(f"Conv2d.{attribute} must be {value!r}, not {getattr(module, attribute)!r}")
+    if module.padding_mode != "zeros":
+        call.refuse(f"Conv2d.padding_mode must be 'zeros', not {module.padding_mode!r}")
     padding = module.padding
     if isinstance(padding, str):
-        if padding == "same" and any(k % 2 == 0 for k in module.kernel_size):
-            call.refuse(f"Conv2d.padding 'same' needs odd kernels, not {module.kernel_size}")
-        padding = tuple(k // 2 for k in module.kernel_size) if padding == "same" else (0, 0)
+        around = [d * (k - 1) for k, d in zip(module.kernel_size, module.dilation)]
+        if padding == "same" and any(n % 2 for n in around):
+            call.refuse(f"Conv2d.padding 'same' needs as many zeros on both sides, not those of kernel "
+                        f"{module.kernel_size} with dilation {module.dilation}")
+        padding = tuple(n // 2 for n in around) if padding == "same" else (0, 0)
     return call.add(Convolution(name=call.name, inputs=call.inputs, image=call.image(), channels=module.out_channels,
                                 kernel=module.kernel_size, stride=module.stride, padding=padding,
-                                bias=module.bias is not None))
+                                dilation=module.dilation, groups=module.groups, bias=module.bias is not None))
 
 
 def _linear(call: Call) -> Value:
@@ -145,6 +146,8 @@ def _activation(call: Call, activation: Activation, given: dict) -> Value:
 
 
 def _add(call: Call) -> Value:
+    if len(call.values) == 1 and any(isinstance(argument, torch.Tensor) for argument in call.arguments):
+        return transformers.positions(call)
     if len(call.values) != 2 or call.options.get("alpha", 1) != 1:
         call.refuse("adds two activations, without alpha")
     first, second = call.values
@@ -161,6 +164,8 @@ def _add_in_place(call: Call) -> Value:
 
 def _concatenate(call: Call) -> Value:
     dimension, rank = call.settings(dim=0)["dim"], len(call.shape)
+    if len(call.values) == 1 and len(call.arguments[0]) == 2 and (dimension % rank, rank) == (1, 3):
+        return transformers.class_tokens(call)
     if dimension % rank == 1 and rank == 4:
         operation = Concatenate(name=call.name, inputs=call.inputs,
                                 images=tuple(call.image(number) for number in range(len(call.values))))
@@ -223,8 +228,7 @@ RULES: dict[object, Callable[[Call], Value]] = {
 
 VIEWS = {
     nn.Flatten, nn.Unflatten, torch.flatten, torch.permute, torch.transpose, torch.squeeze, torch.unsqueeze,
-    torch.reshape, torch.split, torch.chunk, torch.unbind, "flatten", "unflatten", "view", "reshape", "permute", "transpose",
-    "squeeze", "unsqueeze", "split", "chunk", "unbind",
-    "size", "dim", getattr, operator.getitem,
+    torch.reshape, torch.split, torch.chunk, torch.unbind, "flatten", "unflatten", "view", "reshape", "permute",
+    "transpose", "squeeze", "unsqueeze", "split", "chunk", "unbind", "size", "dim", getattr, operator.getitem,
 }
 """What only rearranges activations, or asks for their shape."""

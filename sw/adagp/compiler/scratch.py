@@ -55,17 +55,23 @@ class Scratch:
 
     def vector(self, words: int, bank: int) -> int:
         """Word address of ``words`` words of one bank; banks work at the same time."""
-        banks = max(_BANKS, len(self._banks))
-        bank = (banks - 1 - bank if self._parity else bank) % banks
+        bank = self._bank(bank)
         part, bank_of = divmod(bank, len(self._banks))
         start = self._banks[bank_of] * self._size + self._first + part * self.bank_words
         return start + self._take(bank, words, self.bank_words, "AcceleratorConfig.vector_words / vector_banks")
+
+    def free_vector(self, bank: int) -> int:
+        return self.bank_words - self._used[self._bank(bank)]
 
     def free_stream(self) -> int:
         return self._stream - self._used["stream"]
 
     def free_stationary(self) -> int:
         return self._stationary - self._used["stationary"]
+
+    def _bank(self, bank: int) -> int:
+        banks = max(_BANKS, len(self._banks))
+        return (banks - 1 - bank if self._parity else bank) % banks
 
     def _take(self, space, amount: int, size: int, parameter: str) -> int:
         used = self._used[space]

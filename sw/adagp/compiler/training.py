@@ -13,11 +13,12 @@ from adagp.spec.machine import Machine
 from adagp.spec.schedule import Phase, Schedule
 
 from .capture import capture
+from .embedding import Embedding
 from .emitter import Emitter
 from .feedback import FeedbackConfig, FeedbackProgram
 from .interleave import Recorder, emitters
 from .network import Convolution, Network
-from .operation import Operation
+from .operation import INPUT, Operation
 from .optimizer import SGD, Adam
 from .phases import GradientPredictor, Phases
 from .placement import Placement
@@ -35,7 +36,8 @@ class Training:
     ``programs`` holds the encoded program of each phase; a design without a predictor has none for
     Phase GP. ``purposes`` say of each instruction but the ``End`` what it is there for. ``tensors`` are all tensors in external memory by name: ``{layer}.weight``,
     ``{layer}.weight.momentum``, ``{layer}.output``, ``loss``, ``predictor.…``, and so on (see
-    :class:`.Placement`).
+    :class:`.Placement`). ``resident`` names those of the predictor that live from batch to batch: in the
+    predictor memory where the design has one, with ``tensors`` as the copies outside.
     """
 
     config: AcceleratorConfig
@@ -46,6 +48,7 @@ class Training:
     tensors: dict[str, Tensor]
     state_bytes: int
     predictor: PredictorConfig | FeedbackConfig | None
+    resident: tuple[str, ...]
     constants: dict[str, torch.Tensor]
 
     @property
@@ -101,6 +104,10 @@ class Training:
         classes = self.layers[-1].channels
         if labels.min() < 0 or labels.max() >= classes:
             raise ValueError(f"labels must be from 0 to {classes - 1}, not {labels.min()} to {labels.max()}")
+        for reader in self.network.readers(INPUT):
+            if isinstance(reader, Embedding) and (data.min() < 0 or data.max() >= reader.entries):
+                raise ValueError(f"data must hold numbers of the entries of {reader.name}, from 0 to "
+                                 f"{reader.entries - 1}, not {data.min()} to {data.max()}")
         batches = samples // self.batch
         if memory.size < self.image_bytes(batches):
             raise ValueError(f"memory must have at least {self.image_bytes(batches)} bytes, not {memory.size}")
@@ -224,7 +231,7 @@ def compile_training(model: nn.Module, config: AcceleratorConfig, *, batch: int,
                     purposes={phase: tuple(builder.purposes) for phase, builder in programs.items()},
                     tensors=placement.layout.tensors | {"input": placement.input, "labels": placement.labels},
                     state_bytes=-(-placement.layout.size // INSTRUCTION_BYTES) * INSTRUCTION_BYTES,
-                    predictor=predictor if gradient_predictor else None,
+                    predictor=predictor if gradient_predictor else None, resident=tuple(residence.names),
                     constants=gradient_predictor.constants() if gradient_predictor else {})
 
 
@@ -232,8 +239,8 @@ def _predictor(config: PredictorConfig | FeedbackConfig, optimizer: Adam, placem
                residence: Residence) -> GradientPredictor:
     layers = placement.network.convolutions
     if isinstance(config, FeedbackConfig):
-        return FeedbackProgram(config, placement.layout, residence.layout, layers, placement.batch, layers[-1].channels)
-    return PredictorProgram(config, optimizer, placement.layout, residence.layout, layers)
+        return FeedbackProgram(config, placement.layout, residence, layers, placement.batch, layers[-1].channels)
+    return PredictorProgram(config, optimizer, placement.layout, residence, layers)
 
 
 def _program(config: AcceleratorConfig, emit, beside: bool = False) -> ProgramBuilder:

@@ -2,6 +2,7 @@
 
 import operator
 from collections.abc import Mapping
+from dataclasses import replace
 from math import prod
 
 import torch
@@ -9,9 +10,11 @@ from torch import nn
 from torch.nn import functional
 
 from .attention import Attention, Heads
+from .class_tokens import ClassTokens
 from .embedding import Embedding
 from .network import Convolution, Part
 from .operation import INPUT
+from .positions import Positions
 from .values import Call, Value, channels_last
 
 
@@ -28,6 +31,30 @@ def embedding(call: Call) -> Value:
     return call.add(operation, channels_last(*value.shape, module.embedding_dim))
 
 
+def positions(call: Call) -> Value:
+    """The sum of activations and values that the model has."""
+    (added,) = (argument for argument in call.arguments if isinstance(argument, torch.Tensor))
+    image = call.rows()
+    if tuple(added.shape) not in (image, call.values[0].shape):
+        call.refuse(f"adds values of the shape of the tokens, {call.values[0].shape}, not {tuple(added.shape)}")
+    part, trained = call.part_of_model(added)
+    operation = Positions(name=call.name, inputs=call.inputs, image=image, trained=trained)
+    return call.add_rows(operation, paths={"weight": part})
+
+
+def class_tokens(call: Call) -> Value:
+    """Tokens that the model has, for every sample, before those of the sample."""
+    before, value = call.arguments[0]
+    image = call.rows()
+    if not isinstance(before, torch.Tensor) or before.dim() != 3 or before.shape[2] != image[2]:
+        call.refuse("concatenates parameters before tokens of as many features")
+    part, trained = call.part_of_model(before[0])
+    if not trained:
+        call.refuse(f"needs a parameter before the tokens, and {part.path} is none")
+    operation = ClassTokens(name=call.name, inputs=call.inputs, image=image, count=before.shape[1])
+    return call.add(operation, channels_last(*operation.output[1:]), {"weight": part})
+
+
 def scaled_dot_product_attention(call: Call) -> Value:
     names = ("query", "key", "value", "attn_mask", "dropout_p", "is_causal", "scale", "enable_gqa")
     given = dict.fromkeys(names) | dict(zip(names, call.arguments)) | call.options
@@ -39,7 +66,8 @@ def scaled_dot_product_attention(call: Call) -> Value:
         mask = ~mask  # here it says what is seen, in modules what is not
     causal = bool(given["is_causal"]) or _is_causal(call, mask, q.shape[-2], k.shape[-2])
     if len(q.shape) == 2:
-        result = _attend(call, [_with_index(value, value.index[:, None]) for value in (q, k, v)], causal, given["scale"])
+        parts = [_with_index(value, value.index[:, None]) for value in (q, k, v)]
+        result = _attend(call, parts, causal, given["scale"])
         return _with_index(result, result.index[:, 0])
     return _attend(call, [q, k, v], causal, given["scale"])
 
@@ -73,17 +101,18 @@ def _projected(call: Call, values: list[Value]) -> list[Value]:
     results = []
     for group in groups:
         source, first, outputs = values[group[0]], group[0], len(group) * embedding
-        inner = Call(name=f"{call.name}.in_proj{first or ''}", module=None, arguments=(source,), options={},
-                     values=[source], shape=None, append=call.append, expand=call.expand)
+        inner = replace(call, name=f"{call.name}.in_proj{first or ''}", values=[source])
         image = inner.rows()
+        paths = {}
         if module._qkv_same_embed_dim:
-            weight = Part(f"{call.name}.in_proj_weight", first * embedding * image[2], (outputs, image[2]))
+            paths["weight"] = Part(f"{call.name}.in_proj_weight", first * embedding * image[2], (outputs, image[2]))
         else:
-            weight = f"{call.name}.{'qkv'[first]}_proj_weight"
-        bias = Part(f"{call.name}.in_proj_bias", first * embedding, (outputs,))
+            paths["weight"] = f"{call.name}.{'qkv'[first]}_proj_weight"
+        if module.in_proj_bias is not None:
+            paths["bias"] = Part(f"{call.name}.in_proj_bias", first * embedding, (outputs,))
         layer = Convolution(name=inner.name, inputs=inner.inputs, image=image, channels=outputs,
-                            bias=module.in_proj_bias is not None)
-        result = inner.add_rows(layer, paths={"weight": weight, "bias": bias})
+                            bias="bias" in paths)
+        result = inner.add_rows(layer, paths=paths)
         results += [_with_index(result, index) for index in result.index.split(embedding, -1)]
     return results
 
@@ -155,9 +184,10 @@ def encoder_layer(call: Call) -> Value:
 def decoder_layer(call: Call) -> Value:
     layer, given = call.module, call.bound()
     _without_padding(call, given)
+    memory, memory_mask = given["memory"], given["memory_mask"]
     blocks = {
         "norm1": lambda x: _apply_attention(call, "self_attn", "dropout1", x, x, given["tgt_mask"]),
-        "norm2": lambda x: _apply_attention(call, "multihead_attn", "dropout2", x, given["memory"], given["memory_mask"]),
+        "norm2": lambda x: _apply_attention(call, "multihead_attn", "dropout2", x, memory, memory_mask),
         "norm3": lambda x: _feed_forward(call, "dropout3", x)}
     x = given["tgt"]
     for number, (norm, block) in enumerate(blocks.items(), 1):

@@ -51,7 +51,7 @@ class Call:
 
     ``name`` is the module's path, or that of the function's node; it is unique. ``values`` are the
     activations among the ``arguments`` and ``options``, ``shape`` is that of the result for two
-    samples, if it is a tensor and no part of a module. A rule that works in place sets ``in_place``.
+    samples, if it is a tensor and no part of a module, ``state`` the model's parameters and buffers. A rule that works in place sets ``in_place``.
     """
 
     name: str
@@ -60,6 +60,7 @@ class Call:
     options: dict
     values: list[Value]
     shape: tuple[int, ...] | None
+    state: Mapping[str, torch.Tensor]
     append: Callable[[Operation, Mapping[str, str | Part]], None]
     expand: Callable[..., Value | tuple]
     in_place: bool = False
@@ -81,6 +82,16 @@ class Call:
             return {name: getattr(self.module, name, default) for name, default in defaults.items()}
         given = dict(zip(defaults, self.arguments[1:]))
         return defaults | given | {name: self.options[name] for name in defaults if name in self.options}
+
+    def part_of_model(self, values: torch.Tensor) -> tuple[Part, bool]:
+        """Where the model has ``values``, which must be a parameter or buffer or consecutive elements
+        of one, and whether it is trained."""
+        for path, whole in self.state.items():
+            if whole.untyped_storage().data_ptr() == values.untyped_storage().data_ptr() and values.is_contiguous():
+                first = values.storage_offset() - whole.storage_offset()
+                return Part(path, first, tuple(values.shape)), whole.requires_grad
+        return self.refuse("what is not computed from the sample must be a parameter or buffer, or consecutive "
+                           "elements of one")
 
     def refuse(self, reason: str):
         raise CompileError(f"{self.name}: {reason}")

@@ -116,10 +116,22 @@ class Schedule:
         return values
 
     @classmethod
-    def paper(cls, *, epoch: int, warmup: int = 10) -> "Schedule":
-        """``warmup`` epochs of ``epoch`` batches, then k:m = 4:1, 3:1 and 2:1 for four epochs each, then 1:1."""
-        return cls(warmup=warmup * epoch, rows=(
-            *(Row(batches=4 * epoch, gp=k, bp=1) for k in (4, 3, 2)), Row(gp=1, bp=1)))
+    def paper(cls, *, batches: int) -> "Schedule":
+        """The paper's schedule in a run of ``batches`` batches.
+
+        Of 90 epochs ten are warm-up, then four each have k:m = 4:1, 3:1 and 2:1, then 1:1. A run of any
+        length is divided like these, in whole k:m cycles.
+        """
+        if not isinstance(batches, int) or batches < 1:
+            raise ValueError(f"Schedule.paper's batches must be an integer of at least 1, not {batches!r}")
+        cycles = {k: max(1, round(batches * 4 / 90 / (k + 1))) for k in (4, 3, 2)}
+        return cls(warmup=cls.paper_warmup(batches), rows=(
+            *(Row(batches=count * (k + 1), gp=k, bp=1) for k, count in cycles.items()), Row(gp=1, bp=1)))
+
+    @staticmethod
+    def paper_warmup(batches: int) -> int:
+        """Warm-up batches of the paper's ten epochs of 90, in a run of ``batches`` batches."""
+        return round(batches * 10 / 90)
 
 
 class PhaseCounter:
