@@ -1,8 +1,10 @@
-"""Trains a workload on the simulated hardware, batch by batch beside the golden machine."""
+"""Trains a workload on the simulated hardware, whole epochs at a time, beside the golden machine."""
 
 import copy
-import dataclasses
+import struct
+from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import torch
@@ -11,16 +13,22 @@ from adagp.compiler import Training, compile_training
 from adagp.golden import GoldenMachine
 from adagp.spec.config import AcceleratorConfig
 from adagp.spec.isa import Engine, Pass
-from adagp.spec.machine import Machine
 from adagp.spec.registers import field
-from adagp.spec.schedule import Phase, Schedule
+from adagp.spec.schedule import Phase, Row, Schedule
 from adagp_tb import timeline
 from adagp_tb.comparison import difference
 from adagp_tb.rtl_machine import RtlMachine
 from adagp_tb.timeline import Timeline
 
+from .predictor_traffic import predictor_bytes
+from .run_result import RunResult, Stretch
 from .timeline import RecordedBatch
 from .workload import Workload
+
+_COUNTERS = ["CYCLES", "BYTES_READ", "BYTES_WRITTEN", "BYTES_FETCHED", "INSTRUCTIONS",
+             *(f"PHASE_{what}[{phase.value}]" for what in ("CYCLES", "BATCHES") for phase in Phase),
+             *(f"PASS_{what}[{which.value}]" for what in ("CYCLES", "MACS") for which in Pass),
+             *(f"BUSY[{engine.value}]" for engine in Engine)]
 
 
 class BitMismatch(Exception):
@@ -37,157 +45,147 @@ class MemoryTiming:
     seed: int = 0
 
 
-@dataclass(frozen=True, kw_only=True)
-class BatchResult:
-    """One batch: counted cycles, whether all of external memory agreed, mean loss before the update."""
-
-    phase: Phase
-    cycles: int
-    bit_exact: bool
-    loss: float
-
-
-@dataclass(kw_only=True)
-class DesignResult:
-    """A whole run on one design. Counters are sums over the training batches."""
-
-    config: AcceleratorConfig
-    batches: list[BatchResult] = dataclasses.field(default_factory=list)
-    accuracy_before: float = 0.0
-    accuracy_after: float = 0.0
-    phase_cycles: dict[Phase, int] = dataclasses.field(default_factory=dict)
-    pass_cycles: dict[Pass, int] = dataclasses.field(default_factory=dict)
-    pass_macs: dict[Pass, int] = dataclasses.field(default_factory=dict)
-    busy: dict[Engine, int] = dataclasses.field(default_factory=dict)
-    recorded: list[RecordedBatch] = dataclasses.field(default_factory=list)
-    bytes_read: int = 0
-    bytes_written: int = 0
-    bytes_fetched: int = 0
-
-    @property
-    def cycles(self) -> int:
-        return sum(batch.cycles for batch in self.batches)
-
-    def utilisation(self, which: Pass) -> float:
-        """Multiply-accumulates over what the array could do in the cycles booked on the pass."""
-        elements = self.config.rows * self.config.columns
-        return self.pass_macs[which] / max(1, elements * self.pass_cycles[which])
-
-    def mean_cycles(self, phase: Phase) -> float | None:
-        """Mean cycles of a batch of ``phase``; None if there was none."""
-        cycles = [batch.cycles for batch in self.batches if batch.phase is phase]
-        return sum(cycles) / len(cycles) if cycles else None
-
-
 def compile_workload(workload: Workload, config: AcceleratorConfig) -> Training:
-    """The workload's model, compiled for ``config``."""
+    """The workload's model, compiled for ``config``; adaptive schedules make it measure."""
     return compile_training(workload.model, config, batch=workload.batch, input_shape=tuple(workload.data.shape[1:]),
                             optimizer=workload.optimizer, predictor=workload.predictor,
-                            predictor_optimizer=workload.predictor_optimizer)
+                            predictor_optimizer=workload.predictor_optimizer,
+                            measure=workload.schedule.adaptive is not None)
 
 
 def simulate(workload: Workload, config: AcceleratorConfig, timing: MemoryTiming = MemoryTiming(),
-             progress: Callable[[BatchResult], None] = lambda result: None, *, record: int = 0) -> DesignResult:
-    """Runs ``workload`` on the RTL of ``config`` and on the golden machine.
+             progress: Callable[[int, float], None] = lambda batches, accuracy: None, *, record: int = 0) -> RunResult:
+    """Runs ``workload`` on the RTL of ``config`` and, at the same time, on the golden machine.
 
-    After every batch all of external memory is compared (weights, momenta, predictor with its
-    optimiser's state, activations, gradients); the first difference raises :class:`BitMismatch`.
-    The host writes the image and registers, rings, and reads back; it computes nothing in between.
-    The first ``record`` batches of Phase BP and of Phase GP are recorded.
+    The host writes the image and registers and rings; from then on the machine chooses programs and
+    samples by itself until ``workload.epochs_per_start`` epochs are done. Then all of external memory is
+    compared (weights, momenta, predictor with its optimiser's state, activations, gradients), and the
+    test samples are classified; the first difference raises :class:`BitMismatch`. ``progress`` is told
+    now and then how many batches are done, and the accuracy so far. ``record`` batches of Phase BP and
+    as many of Phase GP are run and recorded after the end of the run.
     """
     training = compile_workload(workload, config)
-    samples = workload.epoch + workload.test_batches
-    size = training.image_bytes(samples)
+    size = training.image_bytes(workload.epoch + workload.test_batches)
     rtl = RtlMachine(config, size, latency=timing.latency, interval=timing.interval,
                      stall_probability=timing.stall_probability, seed=timing.seed)
-    run = _Run(workload, training, rtl, GoldenMachine(config, size), samples)
-    result = DesignResult(config=config)
-    result.accuracy_before = run.accuracy()
-    rtl.write("CONTROL", field("CONTROL", "clear_counters").mask)  # evaluation is not part of the run
-    wanted = {phase: record for phase in (Phase.BP, Phase.GP) if phase in training.programs}
-    for number in range(workload.batches):
-        batch, recording = run.batch(number, record=any(wanted.values()))
-        for each in recording:
-            if wanted.get(each.phase):
-                wanted[each.phase] -= 1
-                result.recorded.append(RecordedBatch(number=number, timeline=each, program=training.programs[each.phase],
-                                                     purposes=training.purposes[each.phase]))
-        result.batches.append(batch)
-        progress(batch)
-    _read_counters(rtl, result)
-    result.accuracy_after = run.accuracy()
+    pair = _Pair(workload, training, rtl, GoldenMachine(config, size))
+    baseline = training.predictor is None
+    result = RunResult(config=config, schedule=None if baseline else workload.schedule, predictor=training.predictor,
+                       epoch=workload.epoch, accuracy_before=pair.evaluate())
+    accuracy = result.accuracy_before
+
+    def watch(batch: int) -> None:
+        if not baseline and workload.schedule.adaptive and batch >= workload.schedule.warmup:
+            gp = register_value(rtl, "PREDICTOR", "gp")
+            if not result.gp or result.gp[-1][1] != gp:
+                result.gp.append((batch, gp))
+        progress(batch, accuracy)
+
+    while result.epochs < workload.epochs:
+        epochs = min(workload.epochs_per_start, workload.epochs - result.epochs)
+        counters = pair.train(result.epochs, epochs, watch)
+        result.register_writes += rtl.register_writes
+        watch((result.epochs + epochs) * workload.epoch)
+        accuracy = pair.evaluate()
+        result.stretches.append(Stretch(epochs=epochs, counters=counters, accuracy=accuracy))
+    progress(workload.batches, accuracy)
+    result.predictor_bytes = {phase: result.batches(phase) * predictor_bytes(training, phase)
+                              for phase in training.programs}
+    if not baseline and workload.schedule.adaptive:
+        result.quality = {layer.name: _float(rtl.read(f"QUALITY[{1 + index}]"))
+                          for index, layer in enumerate(training.convolutions[:63])}
+    result.recorded = pair.record(record, workload.batches)
     rtl.close()
     return result
 
 
-class _Run:
-    """A workload on two machines that must agree after every batch."""
+def register_value(machine: RtlMachine, register: str, name: str) -> int:
+    """One field of a register."""
+    part = field(register, name)
+    return (machine.read(register) & part.mask) >> part.lsb
 
-    def __init__(self, workload: Workload, training: Training, rtl: RtlMachine, golden: GoldenMachine, samples: int):
-        self.workload, self.training, self.samples = workload, training, samples
-        self.rtl, self.golden, self.machines = rtl, golden, (rtl, golden)
-        count = workload.epoch * workload.batch, workload.test_batches * workload.batch
-        data = torch.cat([workload.data[:count[0]], workload.test_data[:count[1]]])
-        self.labels = torch.cat([workload.labels[:count[0]], workload.test_labels[:count[1]]])
+
+class _Pair:
+    """A workload on two machines that must agree whenever they stand still."""
+
+    def __init__(self, workload: Workload, training: Training, rtl: RtlMachine, golden: GoldenMachine):
+        self.workload, self.training, self.rtl, self.golden = workload, training, rtl, golden
+        self.samples = workload.epoch + workload.test_batches
+        self.schedule = Schedule(warmup=0) if training.predictor is None else workload.schedule
+        kept, tested = workload.epoch * workload.batch, workload.test_batches * workload.batch
+        data = torch.cat([workload.data[:kept], workload.test_data[:tested]])
+        labels = torch.cat([workload.labels[:kept], workload.test_labels[:tested]])
+        self.test_labels = labels[kept:]
         torch.manual_seed(workload.seed)
         predictor = training.new_predictor() if training.predictor else None
-        schedule = workload.schedule
-        if training.predictor is None:
-            schedule = Schedule(warmup=0)
-        for machine in self.machines:
-            training.image(machine.memory, copy.deepcopy(workload.model), data, self.labels, predictor)
-            training.configure(machine, samples, schedule)
-            machine.write("BATCHES", 1)
+        for machine in self._machines:
+            training.image(machine.memory, copy.deepcopy(workload.model), data, labels, predictor)
+            training.configure(machine, self.samples, self.schedule, epoch=workload.epoch, step=workload.step)
 
-    def batch(self, number: int, record: bool) -> tuple[BatchResult, list[Timeline]]:
-        """Training batch ``number`` of the run, and what the engines did if it is to be recorded."""
-        sample = number % self.workload.epoch
-        before = self.rtl.counter("CYCLES")
-        recording = self._run(sample, record)
-        phase = Phase((self.rtl.read("STATUS") & field("STATUS", "phase").mask) >> field("STATUS", "phase").lsb)
-        return BatchResult(phase=phase, cycles=self.rtl.counter("CYCLES") - before, bit_exact=True,
-                           loss=self._loss(sample)), recording
+    @property
+    def _machines(self) -> tuple[RtlMachine, GoldenMachine]:
+        return self.rtl, self.golden
 
-    def accuracy(self) -> float:
+    def train(self, done: int, epochs: int, watch: Callable[[int], None]) -> Counter[str]:
+        """Runs ``epochs`` epochs after ``done`` from one doorbell; what was counted meanwhile."""
+        epoch = self.workload.epoch
+        self._prepare(mode=self.schedule.registers()["MODE"], batches=epochs * epoch, sample=0)
+        self._write("CONTROL", field("CONTROL", "clear_counters").mask)
+        self._run(f"batches {done * epoch} to {(done + epochs) * epoch - 1}", lambda: self.rtl.run(progress=watch))
+        return Counter({name: self.rtl.counter(name) for name in _COUNTERS})
+
+    def evaluate(self) -> float:
         """Share of the test samples that the machine classifies correctly."""
-        right = 0
-        for machine in self.machines:
-            machine.write("MODE", 1)
+        mode = field("MODE", "evaluate").mask | field("MODE", "stay").mask
+        logits = []
         for sample in range(self.workload.epoch, self.samples):
-            self._run(sample)
-            right += (self._logits().argmax(1) == self._labels(sample)).sum().item()
-        for machine in self.machines:
-            machine.write("MODE", 0)
-        return right / (self.workload.test_batches * self.workload.batch)
+            self._prepare(mode=mode, batches=1, sample=sample)
+            self._run(f"evaluation of batch {sample - self.workload.epoch}", self.rtl.run)
+            logits.append(self._logits())
+        return (torch.cat(logits).argmax(1) == self.test_labels).double().mean().item()
 
-    def _run(self, sample: int, record: bool = False) -> list[Timeline]:
-        for machine in self.machines:
+    def record(self, count: int, number: int) -> list[RecordedBatch]:
+        """Recordings of ``count`` batches of Phase GP, if there is one, and of Phase BP. The first
+        gets ``number``."""
+        if not count:
+            return []
+        row = Row(gp=count, bp=count) if Phase.GP in self.training.programs else Row()
+        batches = row.gp + count
+        for machine in self._machines:
+            self.training.configure(machine, self.samples, Schedule(warmup=0, rows=(row,)), epoch=self.workload.epoch)
+        self._write("BATCHES", batches)
+        recorded: list[Timeline] = []
+        self._run("recorded batches", lambda: recorded.extend(timeline.record(self.rtl)))
+        recorded = [each for each in recorded if each.phase in (Phase.BP, Phase.GP)]
+        return [RecordedBatch(number=number + index, timeline=each, program=self.training.programs[each.phase],
+                              purposes=self.training.purposes[each.phase]) for index, each in enumerate(recorded)]
+
+    def _prepare(self, *, mode: int, batches: int, sample: int) -> None:
+        self._write("MODE", mode)
+        self._write("BATCHES", batches)
+        for machine in self._machines:
             self.training.seek(machine, self.samples, sample)
-        recording = timeline.record(self.rtl) if record else self.rtl.run() or []
-        self.golden.run()
-        self._compare()
-        return recording
 
-    def _compare(self) -> None:
+    def _write(self, register: str, value: int) -> None:
+        for machine in self._machines:
+            machine.write(register, value)
+
+    def _run(self, what: str, run_rtl: Callable[[], None]) -> None:
+        """Runs both machines at the same time; Python is free while the RTL is clocked."""
+        with ThreadPoolExecutor(1) as pool:
+            golden = pool.submit(self.golden.run)
+            run_rtl()
+            golden.result()
+        self._compare(what)
+
+    def _compare(self, what: str) -> None:
         if text := difference(self.training, self.rtl.memory, self.golden.memory):
-            raise BitMismatch(text)
+            raise BitMismatch(f"after {what} {text}")
 
     def _logits(self) -> torch.Tensor:
         last = self.training.layers[-1]
         return self.training.tensors[f"{last.name}.output"].read(self.rtl.memory).flatten(1)
 
-    def _labels(self, sample: int) -> torch.Tensor:
-        return self.labels[sample * self.workload.batch:(sample + 1) * self.workload.batch]
 
-    def _loss(self, sample: int) -> float:
-        return torch.nn.functional.cross_entropy(self._logits(), self._labels(sample)).item()
-
-
-def _read_counters(machine: Machine, result: DesignResult) -> None:
-    result.phase_cycles = {phase: machine.counter(f"PHASE_CYCLES[{phase.value}]") for phase in Phase}
-    result.pass_cycles = {which: machine.counter(f"PASS_CYCLES[{which.value}]") for which in Pass}
-    result.pass_macs = {which: machine.counter(f"PASS_MACS[{which.value}]") for which in Pass}
-    result.busy = {engine: machine.counter(f"BUSY[{engine.value}]") for engine in Engine}
-    result.bytes_read = machine.counter("BYTES_READ")
-    result.bytes_written = machine.counter("BYTES_WRITTEN")
-    result.bytes_fetched = machine.counter("BYTES_FETCHED")
+def _float(bits: int) -> float:
+    return struct.unpack("<f", struct.pack("<I", bits))[0]

@@ -1,158 +1,116 @@
-"""The results of a simulated training run as a table, a picture and JSON."""
+"""The results of simulated training runs as a table, pictures and JSON."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
-from adagp.spec.isa import Pass
-from adagp.spec.schedule import Phase
+from adagp.compiler import FeedbackConfig, PredictorConfig
+from adagp.spec.isa import Engine, Pass
+from adagp.spec.schedule import Phase, Schedule
 
-from . import timeline, timeline_picture
+from . import simulation_picture, timeline, timeline_picture
 from .files import replace_file
-from .simulation import DesignResult
+from .run_result import RunResult, baseline_of, curve, equal_time_accuracy, speedup
 
 PASSES = {"forward": Pass.FORWARD, "input_gradient": Pass.INPUT_GRADIENT, "weight_gradient": Pass.WEIGHT_GRADIENT}
-_COLOURS = {"forward": "#4477aa", "input_gradient": "#66ccee", "weight_gradient": "#228833", "predictor": "#ee6677"}
-_PHASE_COLOURS = {Phase.WARMUP: "#bbbbbb", Phase.BP: "#4477aa", Phase.GP: "#ee6677"}
+BATCHES = (Phase.WARMUP, Phase.BP, Phase.GP)
+_MOVES = (Phase.ENTER, Phase.LEAVE)
 
 
-def speedups(results: dict[str, DesignResult]) -> dict[str, float]:
-    """Cycles of the baseline's run over each design's, for the same batches."""
-    return {name: results["baseline"].cycles / result.cycles for name, result in results.items()
-            } if "baseline" in results else {}
+def schedule_name(schedule: Schedule | None) -> str:
+    """In a line: warm-up batches, then rows of batches × k:m."""
+    if schedule is None:
+        return "back-propagation"
+    rows = [f"{f'{row.batches}×' if row.batches else ''}{'k' if schedule.adaptive else row.gp}:{row.bp}"
+            for row in schedule.rows]
+    return f"{schedule.warmup} warm-up, {', '.join(rows)}"
 
 
-def as_json(results: dict[str, DesignResult]) -> dict:
-    """The machine-readable report."""
+def predictor_name(predictor: PredictorConfig | FeedbackConfig | None) -> str:
+    return {type(None): "none", PredictorConfig: "paper", FeedbackConfig: "feedback"}[type(predictor)]
+
+
+def as_json(results: dict[str, RunResult]) -> dict:
+    """The machine-readable report: ``runs``, an entry per run in the order of the results."""
+    return {"runs": [_run_as_json(name, result, baseline_of(results)) for name, result in results.items()]}
+
+
+def _run_as_json(name: str, result: RunResult, baseline: RunResult | None) -> dict:
+    counters, config = result.counters, result.config
+
+    def by_phase(phases, what) -> dict:
+        return {phase.name.lower(): counters[f"PHASE_{what}[{phase.value}]"] for phase in phases}
+
     return {
-        "designs": {name: {
-            "configuration": {"rows": result.config.rows, "columns": result.config.columns,
-                              "bus_bits": result.config.bus_bits},
-            "batches": [{"phase": batch.phase.name.lower(), "cycles": batch.cycles, "bit_exact": batch.bit_exact,
-                         "loss": batch.loss} for batch in result.batches],
-            "utilisation": {key: result.utilisation(which) for key, which in PASSES.items()},
-            "pass_cycles": {which.name.lower(): cycles for which, cycles in result.pass_cycles.items()},
-            "phase_cycles": {phase.name.lower(): cycles for phase, cycles in result.phase_cycles.items()},
-            "busy_cycles": {engine.name.lower(): cycles for engine, cycles in result.busy.items()},
-            "bytes": {"read": result.bytes_read, "written": result.bytes_written,
-                      "instructions": result.bytes_fetched},
-            "accuracy": {"before": result.accuracy_before, "after": result.accuracy_after},
-        } for name, result in results.items()},
-        "speedup": speedups(results),
+        "name": name, "design": config.design.name.lower(),
+        "configuration": {"rows": config.rows, "columns": config.columns, "bus_bits": config.bus_bits},
+        "schedule": None if result.schedule is None else asdict(result.schedule),
+        "predictor": None if result.predictor is None else {
+            "kind": predictor_name(result.predictor), **asdict(result.predictor)},
+        "epochs": result.epochs, "batches_per_epoch": result.epoch, "bit_exact": True,  # else there is no result
+        "doorbells": len(result.stretches), "register_writes_while_running": result.register_writes,
+        "phases": {phase.name.lower(): {"batches": result.batches(phase), "mean_cycles": result.mean_cycles(phase)}
+                   for phase in BATCHES if result.batches(phase)},
+        "cycles": result.cycles, "cycles_of_moves": by_phase(_MOVES, "CYCLES"),
+        "speedup": speedup(result, baseline),
+        "accuracy": {"before": result.accuracy_before, "after": [stretch.accuracy for stretch in result.stretches],
+                     "epochs": [stretch.epochs for stretch in result.stretches],
+                     "cycles": curve(result)[0][1:],
+                     "baseline_at_the_same_cycles": equal_time_accuracy(result, baseline)},
+        "bytes": {"read": counters["BYTES_READ"], "written": counters["BYTES_WRITTEN"],
+                  "instructions": counters["BYTES_FETCHED"]},
+        "predictor_bytes_read": {phase.name.lower(): count for phase, count in result.predictor_bytes.items()},
+        "pass_cycles": {which.name.lower(): result.pass_cycles(which) for which in Pass},
+        "utilisation": {key: result.utilisation(which) for key, which in PASSES.items()},
+        "busy_cycles": {engine.name.lower(): counters[f"BUSY[{engine.value}]"] for engine in Engine},
+        "k": [{"batch": batch, "k": gp} for batch, gp in result.gp],
+        "quality": result.quality,
     }
 
 
-def table(results: dict[str, DesignResult]) -> str:
-    """Rows of facts, a column per design."""
-    ratios = speedups(results)
+def table(results: dict[str, RunResult]) -> str:
+    """Rows of facts, a column per run."""
+    baseline = baseline_of(results)
 
-    def cycles(result, phase):
-        mean = result.mean_cycles(phase)
-        return "–" if mean is None else f"{mean:,.0f}"
+    def number(value, form=",.0f") -> str:
+        return "–" if value is None else format(value, form)
 
-    rows = [("array", lambda name, r: f"{r.config.rows}×{r.config.columns}"),
-            ("batches, all bit-exact", lambda name, r: f"{sum(b.bit_exact for b in r.batches)} of {len(r.batches)}"),
-            ("cycles of the run", lambda name, r: f"{r.cycles:,}"),
-            *((f"cycles per {phase.name.lower()} batch", lambda name, r, phase=phase: cycles(r, phase))
-              for phase in (Phase.WARMUP, Phase.BP, Phase.GP)),
-            *((f"cycles in {which.name.lower().replace('_', ' ')}",
-               lambda name, r, which=which: f"{r.pass_cycles[which]:,}") for which in Pass),
-            *((f"utilisation {key.replace('_', ' ')}", lambda name, r, which=which: f"{r.utilisation(which):.3f}")
+    rows = [("array", lambda r: f"{r.config.rows}×{r.config.columns}"),
+            ("predictor", lambda r: predictor_name(r.predictor)),
+            ("epochs, all bit-exact", lambda r: f"{r.epochs}"),
+            ("batches warm-up / BP / GP", lambda r: " / ".join(f"{r.batches(phase)}" for phase in BATCHES)),
+            *((f"cycles per {phase.name.lower()} batch", lambda r, phase=phase: number(r.mean_cycles(phase)))
+              for phase in BATCHES),
+            ("cycles of the run", lambda r: f"{r.cycles:,}"),
+            ("speed-up over baseline", lambda r: number(speedup(r, baseline), ".3f")),
+            ("accuracy after", lambda r: f"{r.accuracy:.3f}"),
+            ("baseline's in as many cycles", lambda r: number(equal_time_accuracy(r, baseline), ".3f")),
+            *((f"utilisation {key.replace('_', ' ')}", lambda r, which=which: f"{r.utilisation(which):.3f}")
               for key, which in PASSES.items()),
-            ("speed-up over baseline", lambda name, r: f"{ratios[name]:.3f}" if name in ratios else "–"),
-            ("loss, first and last batch", lambda name, r: f"{r.batches[0].loss:.3f}  {r.batches[-1].loss:.3f}"),
-            ("accuracy before and after", lambda name, r: f"{r.accuracy_before:.3f}  {r.accuracy_after:.3f}"),
-            ("bytes read", lambda name, r: f"{r.bytes_read:,}"),
-            ("bytes written", lambda name, r: f"{r.bytes_written:,}"),
-            ("bytes of instructions", lambda name, r: f"{r.bytes_fetched:,}")]
-    cells = [["", *results]] + [[title, *(fact(name, r) for name, r in results.items())] for title, fact in rows]
+            ("bytes read", lambda r: f"{r.counters['BYTES_READ']:,}"),
+            ("of these, predictor's", lambda r: f"{sum(r.predictor_bytes.get(phase, 0) for phase in BATCHES):,}"),
+            ("bytes written", lambda r: f"{r.counters['BYTES_WRITTEN']:,}"),
+            ("bytes of instructions", lambda r: f"{r.counters['BYTES_FETCHED']:,}"),
+            *([("k in the end", lambda r: f"{r.gp[-1][1]}" if r.gp else "–")]
+              if any(result.gp for result in results.values()) else [])]
+    cells = [["", *results]] + [[title, *map(fact, results.values())] for title, fact in rows]
     widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
     lines = ["  ".join(cell.ljust(width) if column == 0 else cell.rjust(width)
                        for column, (cell, width) in enumerate(zip(row, widths))).rstrip() for row in cells]
-    return "\n".join([lines[0], "─" * (sum(widths) + 2 * len(widths) - 2), *lines[1:]])
+    schedules = [f"{name}: {schedule_name(result.schedule)}" for name, result in results.items()]
+    return "\n".join([lines[0], "─" * (sum(widths) + 2 * len(widths) - 2), *lines[1:], "", *schedules])
 
 
-def picture(results: dict[str, DesignResult], path: Path) -> None:
-    """Cycles per batch and phase, loss, cycles per pass, accuracy and bytes of all designs."""
-    import matplotlib  # slow to import, and only needed here
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(2, 2, figsize=(12, 8), constrained_layout=True)
-    _draw_batches(axes[0, 0], results)
-    _draw_losses(axes[0, 1], results)
-    _draw_passes(axes[1, 0], results)
-    _draw_totals(axes[1, 1], results)
-    config = next(iter(results.values())).config
-    figure.suptitle(f"Training on the simulated {config.rows}×{config.columns} machine, "
-                    f"every batch bit-exact to PyTorch")
-    replace_file(path, lambda partial: figure.savefig(partial, dpi=120))
-    pyplot.close(figure)
-
-
-def _draw_batches(axes, results) -> None:
-    for (name, result), marker in zip(results.items(), "os^D"):
-        for phase, colour in _PHASE_COLOURS.items():
-            points = [(number, batch.cycles) for number, batch in enumerate(result.batches) if batch.phase is phase]
-            if points:
-                label = f"{name}, {phase.name.lower()}"
-                axes.scatter(*zip(*points), color=colour, marker=marker, s=14, label=label)
-    most = max(batch.cycles for result in results.values() for batch in result.batches)
-    axes.set(title="Cycles of each batch", xlabel="batch", ylabel="cycles", ylim=(0, 1.3 * most))
-    axes.legend(loc="upper center", ncols=len(results) + 1, fontsize=8)
-
-
-def _draw_losses(axes, results) -> None:
-    for name, result in results.items():
-        axes.plot([batch.loss for batch in result.batches], label=name, linewidth=1.2)
-    most = max(batch.loss for result in results.values() for batch in result.batches)
-    axes.set(title="Loss before each update", xlabel="batch", ylabel="cross-entropy", ylim=(0, 1.1 * most))
-    axes.legend()
-
-
-def _draw_passes(axes, results) -> None:
-    left = [0.0] * len(results)
-    for which in Pass:
-        widths = [result.pass_cycles[which] / len(result.batches) for result in results.values()]
-        key = which.name.lower()
-        bars = axes.barh(list(results), widths, left=left, color=_COLOURS[key], label=key.replace("_", " "))
-        for bar, result, width in zip(bars, results.values(), widths):
-            if which is not Pass.PREDICTOR and width > 0.08 * sum(result.pass_cycles.values()) / len(result.batches):
-                axes.text(bar.get_x() + width / 2, bar.get_y() + bar.get_height() / 2,
-                          f"{result.utilisation(which):.2f}", ha="center", va="center", color="white")
-        left = [start + width for start, width in zip(left, widths)]
-    axes.set(title="Cycles per batch by pass, with array utilisation", xlabel="mean cycles per batch")
-    axes.margins(x=0.02, y=0.25)
-    axes.legend(fontsize=8, ncols=4, loc="upper center")
-
-
-def _draw_totals(axes, results) -> None:
-    names, ratios = list(results), speedups(results)
-    groups = {"accuracy after": [results[name].accuracy_after for name in names],
-              "speed-up": [ratios.get(name, 0.0) for name in names],
-              "bytes moved ÷ first": [
-                  (results[name].bytes_read + results[name].bytes_written)
-                  / (results[names[0]].bytes_read + results[names[0]].bytes_written) for name in names]}
-    width = 0.8 / len(names)
-    for index, name in enumerate(names):
-        bars = axes.bar([position + index * width for position in range(len(groups))],
-                        [values[index] for values in groups.values()], width, label=name)
-        axes.bar_label(bars, fmt="%.2f", fontsize=8)
-    axes.set_xticks([position + width * (len(names) - 1) / 2 for position in range(len(groups))], list(groups))
-    axes.margins(y=0.2)
-    axes.set(title="The whole run", ylim=(0, None))
-    axes.legend(loc="upper center", ncols=len(names))
-
-
-def write(results: dict[str, DesignResult], folder: Path) -> str:
+def write(results: dict[str, RunResult], folder: Path) -> str:
     """Leaves ``report.json``, ``table.txt`` and ``training.png`` in ``folder``, and of recorded batches
-    ``timeline.png`` and a trace per design and phase; returns the table."""
+    ``timeline.png`` and a trace per run and phase; returns the table."""
     text = table(results)
     replace_file(folder / "report.json", lambda path: path.write_text(json.dumps(as_json(results), indent=1) + "\n"))
     replace_file(folder / "table.txt", lambda path: path.write_text(text + "\n"))
-    picture(results, folder / "training.png")
+    simulation_picture.picture(results, folder / "training.png")
     recorded = {name: (result.config, result.recorded) for name, result in results.items() if result.recorded}
     for name, (config, batches) in recorded.items():
-        timeline.write(name, config, batches, folder)
+        timeline.write(name.replace(" ", "-"), config, batches, folder)
     if recorded:
         timeline_picture.picture(recorded, folder / "timeline.png")
     return text

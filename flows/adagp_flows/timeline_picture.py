@@ -71,7 +71,8 @@ def _style(purpose: Purpose, colour: str) -> dict:
 
 def _draw_batch(axes, batch: RecordedBatch, config: AcceleratorConfig, longest: int, colours: dict[str, str]) -> None:
     cycles = batch.timeline.cycles
-    edges = np.append(np.arange(0, cycles, longest / _WINDOWS), cycles)
+    starts = np.arange(0, cycles, longest / _WINDOWS)
+    edges = np.append(starts[starts < cycles], cycles)  # rounding may have put one at the end
     engines = list(batch.timeline.engines)
     for row, engine in enumerate(engines):
         activity = batch.timeline.engines[engine]

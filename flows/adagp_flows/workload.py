@@ -1,11 +1,12 @@
 """What is trained: a model, samples for training and for testing, and the schedule."""
 
 from dataclasses import dataclass, field
+from math import gcd
 
 import torch
 from torch import nn
 
-from adagp.compiler import SGD, Adam, PredictorConfig
+from adagp.compiler import SGD, Adam, FeedbackConfig, PredictorConfig
 from adagp.spec.schedule import Schedule
 
 
@@ -14,8 +15,10 @@ class Workload:
     """A training run, independent of the machine that does it.
 
     ``data`` and ``test_data`` are (samples, channels, height, width) or (samples, features),
-    ``labels`` and ``test_labels`` class numbers. What does not fill a batch is left out.
-    ``batches`` is the length of the run; the training samples repeat as often as needed.
+    ``labels`` and ``test_labels`` class numbers. What does not fill a batch is left out. The run goes
+    ``epochs`` times over the training samples. ``epochs_per_start`` is how many epochs the machine runs from
+    one doorbell; after them memory is compared and the test samples are classified. The baseline,
+    which has no predictor, looks at neither ``schedule`` nor ``predictor``.
     """
 
     model: nn.Module
@@ -24,15 +27,16 @@ class Workload:
     test_data: torch.Tensor
     test_labels: torch.Tensor
     batch: int
-    batches: int
+    epochs: int
     schedule: Schedule
+    epochs_per_start: int = 1
     optimizer: SGD = field(default_factory=lambda: SGD(lr=0.05))
-    predictor: PredictorConfig = field(default_factory=PredictorConfig)
+    predictor: PredictorConfig | FeedbackConfig = field(default_factory=PredictorConfig)
     predictor_optimizer: Adam = field(default_factory=lambda: Adam(lr=1e-3))
     seed: int = 0
 
     def __post_init__(self):
-        for name, least in (("batch", 1), ("batches", 1)):
+        for name, least in (("batch", 1), ("epochs", 1), ("epochs_per_start", 1)):
             if getattr(self, name) < least:
                 raise ValueError(f"Workload.{name} must be at least {least}, not {getattr(self, name)}")
         for name in ("data", "test_data"):
@@ -44,6 +48,16 @@ class Workload:
     def epoch(self) -> int:
         """Batches in one pass over the training samples."""
         return len(self.data) // self.batch
+
+    @property
+    def batches(self) -> int:
+        """Length of the run."""
+        return self.epochs * self.epoch
+
+    @property
+    def step(self) -> int:
+        """From one batch of samples to the next that is visited, around the epoch: every batch once."""
+        return next(step for step in range(self.epoch * 5 // 13 + 1, self.epoch + 1) if gcd(step, self.epoch) == 1)
 
     @property
     def test_batches(self) -> int:
@@ -66,12 +80,13 @@ class DigitsNetwork(nn.Module):
 
 
 def digits(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    """scikit-learn's handwritten digits, 8×8 pixels in [0, 1], shuffled: 1,437 training samples and
-    their labels, 360 test samples and their labels."""
+    """scikit-learn's handwritten digits, 8×8 pixels of mean 0 and deviation 1, shuffled: 1,437 training
+    samples and their labels, 360 test samples and their labels."""
     from sklearn.datasets import load_digits  # the only use of scikit-learn, and slow to import
 
     source = load_digits()
     order = torch.randperm(len(source.target), generator=torch.Generator().manual_seed(seed))
-    data = torch.tensor(source.images / 16, dtype=torch.float32)[order, None]
+    data = torch.tensor(source.images, dtype=torch.float32)[order, None]
+    data = (data - data[:1437].mean()) / data[:1437].std()
     labels = torch.tensor(source.target)[order]
     return data[:1437], labels[:1437], data[1437:], labels[1437:]

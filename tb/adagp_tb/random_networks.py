@@ -98,6 +98,9 @@ def _image_steps(rng: random.Random, channels: int, height: int, width: int) -> 
             border = rng.randint(0, size // 2)
             layers.append(nn.MaxPool2d(size, stride, border))
             height, width = ((n + 2 * border - size) // stride + 1 for n in (height, width))
+    while channels * height * width > 300 and min(height, width) >= 2:  # the predictor grows with the linear layer
+        layers.append(nn.MaxPool2d(2))
+        height, width = height // 2, width // 2
     return layers, channels * height * width
 
 

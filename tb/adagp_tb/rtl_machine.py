@@ -19,7 +19,7 @@ from .simulation import DRIVER, Simulation
 CONTROL = Path(__file__).with_name("activity.vlt")
 _MAX_CYCLES = 100_000_000
 _POLLS = 100_000
-_PROGRESS_CYCLES = 1 << 20
+_PROGRESS_CYCLES = 1 << 16
 
 
 class RtlMachine:

@@ -4,7 +4,7 @@ from .activation import activate
 from .emitter import MOST, Emitter, Run
 from .finish import StoreGradient
 from .network import Add
-from .operation import Work
+from .operation import Activation, Work
 from .program import CompileError
 
 
@@ -13,14 +13,14 @@ def runs(e: Emitter, name: str, elements: int, places: list[int], unit: int = 1,
     """Cuts ``elements`` into runs of whole ``unit``s of elements, each at most ``words`` long, by default
     a bank, placed at the words ``places`` in turn. CompileError with ``name`` if a unit is longer.
 
-    About eight, so that loading, computing and storing overlap, but of no fewer than 32 words.
+    About sixteen, so that loading, computing and storing overlap, but of no fewer than 32 words.
     """
     lanes = e.config.vector_lanes
     room = min((words or e.scratch.bank_words) * lanes, MOST)
     if unit > room:
         raise CompileError(f"{name}: {unit} channels must fit into AcceleratorConfig.vector_words / vector_banks "
                            f"words, which hold {room} elements")
-    size = min(room // unit, max(1, 32 * lanes // unit, -(-elements // (8 * unit)))) * unit
+    size = min(room // unit, max(1, 32 * lanes // unit, -(-elements // (16 * unit)))) * unit
     return [Run(word=places[number % len(places)], first=first, elements=min(size, elements - first),
                 rows=-(-min(size, elements - first) // lanes))
             for number, first in enumerate(range(0, elements, size))]
@@ -29,14 +29,16 @@ def runs(e: Emitter, name: str, elements: int, places: list[int], unit: int = 1,
 def forward(e: Emitter, operation: Add, work: Work) -> None:
     """y = activation(sum of the inputs)."""
     words = e.scratch.bank_words
+    relu = operation.activation == Activation() and len(work.inputs) > 1
     sums, terms = ([e.scratch.vector(words, bank) for bank in banks] for banks in ((0, 1), (2, 3)))
     for number, run in enumerate(runs(e, operation.name, work.output.elements, sums)):
         term = terms[number % 2]
         e.load_tile(work.inputs[0], run, run.word)
-        for x in work.inputs[1:]:
+        for position, x in enumerate(work.inputs[1:], 2):
             e.load_tile(x, run, term)
-            e.vector(run.word, run.word, run.rows, b=term, plus="b")
-        activate(e, operation.activation, run.word, run.rows, term)
+            e.vector(run.word, run.word, run.rows, b=term, plus="b", relu=relu and position == len(work.inputs))
+        if not relu:
+            activate(e, operation.activation, run.word, run.rows, term)
         e.store_tile(work.output, run)
 
 

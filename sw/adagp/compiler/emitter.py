@@ -163,7 +163,7 @@ class Emitter:
     # Array and vector unit
 
     def array(self, **fields) -> None:
-        """``Array`` or ``PredictorArray``, whichever array this emitter works for."""
+        """``Array`` or ``PredictorArray``, whichever array this emitter works for, booked on ``layer``."""
         self.builder.emit(self._instruction(layer=self.layer, **fields))
 
     def vector(self, d: int, a: int, loops, b: int = 0, function: Function = Function.ARITHMETIC, *,

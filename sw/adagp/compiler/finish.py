@@ -185,7 +185,7 @@ class MomentumUpdate:
     is compared with it first: what ``agreement`` measures, and the gradient of its mean squared
     error, 2/n·(prediction − gradient), which is stored in ``error``.
 
-    Tiles have at most ``words`` rows; ``slots`` of them, an even number, are loaded, updated and stored
+    Tiles have at most ``words`` rows; ``slots`` of them, one or an even number, are loaded, updated and stored
     at a time, in different banks. Takes slots·words of banks 2 and 3, and words more with a prediction.
     """
 
@@ -194,8 +194,8 @@ class MomentumUpdate:
                  agreement: Agreement | None = None):
         self.e, self.optimizer, self.weight, self.momentum = e, optimizer, weight, momentum
         self.prediction, self.error, self.agreement = prediction, error, agreement
-        self._slots = cycle([(e.scratch.vector(words, bank), e.scratch.vector(words, bank))
-                             for _ in range(slots // 2) for bank in (2, 3)])
+        banks = [(2, 3)] if slots == 1 else [(2, 2), (3, 3)] * (slots // 2)
+        self._slots = cycle([tuple(e.scratch.vector(words, bank) for bank in pair) for pair in banks])
         self._errors = (e.scratch.vector(words, 2), e.scratch.vector(words, 3)) if prediction else None
 
     def sharing(self, weight: Tensor, momentum: Tensor) -> "MomentumUpdate":

@@ -32,14 +32,14 @@ def backward(e: Emitter, operation: Upsample, work: Work) -> None:
     dx = target.tensor
     _, by_row, by_pixel, _ = dy.strides()
     (_, _, width, channels), lanes, room = dx.shape, e.config.vector_lanes, e.scratch.bank_words // 2
-    sums, terms = ([e.scratch.vector(room, bank) for bank in banks] for banks in ((0, 1), (1, 0)))
+    sums, terms = ([e.scratch.vector(room, bank) for bank in (0, 1)] for _ in range(2))
     store = StoreGradient(e, target, room)
     for number, (row, rows, column, columns) in enumerate(_blocks(e, operation, dx, 1, room)):
         elements = rows * columns * channels
         run = Run(word=sums[number % 2], first=(row * width + column) * channels, elements=elements,
                   rows=-(-elements // lanes))
         for tap in range(down * right):
-            word = terms[number % 2] if tap else run.word
+            word = terms[(number + tap) % 2] if tap else run.word  # in turn, to load while adding
             e.load(dy, (row * down + tap // right) * by_row + (column * right + tap % right) * by_pixel, Memory.VECTOR,
                    word * lanes, channels, ((columns, right * by_pixel, channels),
                                             (rows, down * by_row, columns * channels)))
