@@ -26,6 +26,9 @@ _PORT_WIRE = re.compile(r"^(  (?:in|out)put ((?:\[\d+:0\] )?\S+ ?;\n))  wire \2"
 _NUMBERED_WIRES = re.compile(r"(?:^  wire (?:\[\d+:0\] )?_\d+_;\n)+", re.MULTILINE)
 _MEMORY = re.compile(r"^  reg \[\d+:0\] (\w+) \[(\d+):0\];\n(?!  initial)", re.MULTILINE)
 
+_CLEARED_WORDS = 4096
+"""Larger memories begin undefined: tools unroll the loop, Yosys in quadratic time."""
+
 #: What ``verilator -Wall`` says about Verilog that Yosys writes, and why it does not matter.
 WAIVERS = {
     "DECLFILENAME": "the file may be called anything",
@@ -135,8 +138,10 @@ def _declared_by_width(wires: re.Match) -> str:
 
 
 def _cleared(memory: re.Match) -> str:
-    """A memory without initial values, cleared by a loop."""
+    """A memory without initial values, cleared by a loop if it is not too large for that."""
     name, depth = memory.groups()
+    if int(depth) >= _CLEARED_WORDS:
+        return memory[0]
     return (f"{memory[0]}  initial begin : {name}_initial\n    integer word;\n"
             f"    for (word = 0; word <= {depth}; word = word + 1) {name}[word] = 0;\n  end\n")
 

