@@ -45,7 +45,7 @@ class ArrayEngine(wiring.Component):
         for name, value, least in (("stream_lanes", stream_lanes, rows),
                                    ("stationary_lanes", stationary_lanes, columns),
                                    ("vector_lanes", vector_lanes, columns), ("vector_words", vector_words, 2),
-                                   ("vector_latency", vector_latency, 1)):
+                                   ("vector_latency", vector_latency, 1), ("yields_after", yields_after or 0, 0)):
             if value < least:
                 raise ValueError(f"ArrayEngine.{name} must be at least {least}, not {value!r}")
         self._rows, self._columns, self._vector_latency = rows, columns, vector_latency

@@ -70,7 +70,7 @@ class BurstWriter(wiring.Component):
         config = self._config
         m.submodules.check = check = WindowCheck(local_bytes=4 * config.predictor_elements if self._has_local else 0)
         m.submodules.runs = runs = Fifo(Run, RUNS)
-        m.submodules.kinds = kinds = Fifo(data.StructLayout({"last": 1} | _local(config, {"local": 1})), 2 * RUNS)
+        m.submodules.ends = ends = Fifo(data.StructLayout({"last": 1} | _local(config, {"local": 1})), 2 * RUNS)
         m.submodules.split = split = BurstSplitter(beat_bytes=config.bus_bytes, beats=config.burst_beats)
         m.submodules.buffer = buffer = Fifo(self.data.payload.shape(), self.beats(config), block=True)
         more, beat = split.o.payload.more.shape(), split.o.payload.beat.shape()
@@ -82,14 +82,14 @@ class BurstWriter(wiring.Component):
         connect(m, runs.o, split.i)
         connect(m, flipped(self.data), buffer.i)
         m.d.comb += [
-            check.i.valid.eq(self.run.valid & kinds.i.ready), kinds.i.valid.eq(self.run.valid & check.i.ready),
-            self.run.ready.eq(check.i.ready & kinds.i.ready), kinds.i.payload.last.eq(self.run.payload.last),
+            check.i.valid.eq(self.run.valid & ends.i.ready), ends.i.valid.eq(self.run.valid & check.i.ready),
+            self.run.ready.eq(check.i.ready & ends.i.ready), ends.i.payload.last.eq(self.run.payload.last),
             check.i.payload.run.eq(self.run.payload.run), check.i.payload.extent.eq(self.run.payload.run.bytes),
             check.window_first.eq(self.window_first), check.window_last.eq(self.window_last),
         ]
         if self._has_local:
-            m.d.comb += [port.payload.local.eq(self.run.payload.local) for port in (check.i, kinds.i)]
-        self._begin(m, split.o, kinds.o, lengths.i, bursts.i)
+            m.d.comb += [port.payload.local.eq(self.run.payload.local) for port in (check.i, ends.i)]
+        self._begin(m, split.o, ends.o, lengths.i, bursts.i)
         written = self._send(m, buffer.o, lengths.o)
         self._acknowledge(m, bursts.o, check.fault, written)
         return m
