@@ -2,9 +2,10 @@
 
 Parts: ``passes`` (array utilisation of each pass), ``depthwise`` (on the array and on the vector
 unit), ``vgg`` (each pass of VGG13's convolutions against its roofline; an hour), ``simulator``
-(seconds to build, cycles per second), ``verilog`` (seconds and lines of the 180-element design) and
-``products`` (the processing element on all 2³² operand pairs; minutes). All by default. Figures of
-one run stand in ``build/bench/report.json``; a part that is not measured keeps its former figures.
+(seconds to build, cycles per second), ``verilog`` (seconds and lines of the 180-element design),
+``products`` (the processing element on all 2³² operand pairs; minutes) and ``designs`` (what predicted
+gradients save on blocks of well-known networks; half an hour). All by default. Figures of one run
+stand in ``build/bench/report.json``; a part that is not measured keeps its former figures.
 """
 
 import argparse
@@ -16,6 +17,7 @@ from pathlib import Path
 from adagp.spec.config import Design, preset
 from adagp_tb import arithmetic_bench, bench as simulator_bench, depthwise_bench, pass_bench
 
+from .designs_bench import designs
 from .files import replace_file
 
 REPORT = Path("build/bench/report.json")
@@ -90,7 +92,7 @@ def products() -> dict:
     return {"pairs": result.pairs, "wrong": result.wrong, "seconds": result.seconds}
 
 
-PARTS = {part.__name__: part for part in (passes, depthwise, vgg, simulator, verilog, products)}
+PARTS = {part.__name__: part for part in (passes, depthwise, vgg, simulator, verilog, products, designs)}
 
 
 def main() -> int:

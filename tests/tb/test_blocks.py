@@ -17,12 +17,13 @@ from adagp_tb.rtl_machine import RtlMachine
 CONFIG = replace(preset("tiny"), predictor_elements=1 << 16)
 PAPER, FEEDBACK = PredictorConfig(size=4, channels=2), FeedbackConfig()
 PREDICTORS = {"paper": PAPER, "feedback": FEEDBACK}
-ON_RTL = [  # each block on two designs, each design and each predictor on two blocks or more
-    ("VGG13", Design.BASELINE, "paper"), ("VGG13", Design.LOW, "paper"),
-    ("ResNet50", Design.LOW, "feedback"), ("ResNet50", Design.EFFICIENT, "paper"),
+ON_RTL = [  # each block on two designs or more, each design and each predictor on two blocks or more
+    ("VGG13", Design.BASELINE, "paper"), ("VGG13", Design.LOW, "paper"), ("VGG13", Design.MAX, "paper"),
+    ("ResNet50", Design.LOW, "feedback"), ("ResNet50", Design.EFFICIENT, "paper"), ("ResNet50", Design.MAX, "paper"),
     ("DenseNet121", Design.LOW, "paper"), ("DenseNet121", Design.EFFICIENT, "feedback"),
-    ("InceptionV3", Design.BASELINE, "paper"), ("InceptionV3", Design.EFFICIENT, "paper"),
-    ("Transformer", Design.EFFICIENT, "paper"), ("Transformer", Design.LOW, "feedback"),
+    ("MobileNetV2", Design.BASELINE, "paper"), ("MobileNetV2", Design.LOW, "paper"), ("MobileNetV2", Design.MAX, "paper"),
+    ("InceptionV3", Design.LOW, "feedback"), ("InceptionV3", Design.EFFICIENT, "paper"),
+    ("Transformer", Design.EFFICIENT, "paper"), ("Transformer", Design.LOW, "feedback"), ("Transformer", Design.MAX, "paper"),
 ]
 
 
