@@ -30,9 +30,10 @@ def compare(seed: int, config: AcceleratorConfig, *, batches: int = 3, stall_pro
     bit differs; CompileError if the network does not fit the configuration."""
     network = random_network(seed)
     rng = np.random.default_rng(seed)
+    measure = bool(rng.integers(2))
     training = compile_training(network.model, config, batch=network.batch, input_shape=network.input_shape,
                                 optimizer=SGD(lr=0.1), predictor=network.predictor,
-                                predictor_optimizer=Adam(lr=1e-3))
+                                predictor_optimizer=Adam(lr=1e-3), measure=measure)
     data, labels = network.samples(batches, seed)
     size = training.image_bytes(batches)
     stalls = float(rng.choice((0.0, 0.2, 0.5))) if stall_probability is None else stall_probability
@@ -42,7 +43,8 @@ def compare(seed: int, config: AcceleratorConfig, *, batches: int = 3, stall_pro
     assert_same_training(training, network.model, data, labels, schedule, rtl, GoldenMachine(config, size),
                          context=f"seed {seed}, {config}")
     description = (f"seed {seed}: {config.design.name.lower()} {config.rows}×{config.columns} {config.bus_bits} bits, "
-                   f"batch {network.batch}, {len(training.layers)} layers, stalls {stalls}, {rtl.cycles} cycles")
+                   f"batch {network.batch}, {len(training.layers)} layers, {type(training.predictor).__name__}, "
+                   f"{'measured, ' if measure else ''}stalls {stalls}, {rtl.cycles} cycles")
     rtl.close()
     return description
 

@@ -41,7 +41,7 @@ def pixels_of(samples: torch.Tensor) -> torch.Tensor:
 
 def errors_of_a_step(seed: int, design: Design, phases: str) -> dict[str, float]:
     """Relative error of every tensor after each batch of ``phases`` ('b' or 'g')."""
-    network = random_network(seed)
+    network = random_network(seed, plain=True)
     config = AcceleratorConfig(rows=5, columns=6, design=design, stream_elements=16384,
                                stationary_elements=16384, vector_words=2048, predictor_rows=3, predictor_columns=4,
                                predictor_elements=1 << 17, predictor_stream_elements=8192,

@@ -8,7 +8,7 @@ from adagp_tb.random_networks import random_network
 
 
 def test_purposes_agree_with_the_passes_of_array_instructions():
-    network = random_network(3)
+    network = random_network(3, plain=True)
     config = AcceleratorConfig(rows=5, columns=6, design=Design.LOW, stream_elements=16384,
                                stationary_elements=16384, vector_words=1024)
     training = compile_training(network.model, config, batch=network.batch, input_shape=network.input_shape,
