@@ -203,7 +203,7 @@ def random_config(seed: int) -> AcceleratorConfig:
     rows, columns = rng.randint(2, 9), rng.randint(2, 9)
     return AcceleratorConfig(
         rows=rows, columns=columns, design=list(Design)[seed % len(Design)],
-        predictor_rows=rng.randint(2, rows), predictor_columns=rng.randint(2, columns), predictor_elements=1 << 17,
+        predictor_rows=rng.randint(2, rows), predictor_columns=rng.randint(2, columns),
         bus_bits=rng.choice((64, 128)), stream_elements=rng.choice((8192, 16384)),
         stationary_elements=rng.choice((8192, 16384)), vector_words=rng.choice((1024, 2048)),
         vector_banks=rng.choice((4, 8)), queue_depth=rng.choice((2, 4, 16)), burst_beats=rng.choice((4, 16)),
