@@ -13,7 +13,7 @@ import cocotb
 import literal  # tests/golden/literal.py: the ISA word by word
 from cocotb.triggers import FallingEdge, RisingEdge
 
-from adagp.spec.isa import Addend, Function, Multiplier, Vector, encode
+from adagp.spec.isa import WORDS_IN_FLIGHT, Addend, Function, Multiplier, Vector, encode
 from adagp_tb.cocotb_runner import bench_parameters
 from adagp_tb.stimulus import start_clock
 
@@ -159,7 +159,7 @@ class ProgramWriter:
 
     def __init__(self, random, *, words: int, lanes: int, banks: int):
         self.random, self.words, self.lanes, self.bank_words = random, words, lanes, words // banks
-        self.read, self.written = set(), set()
+        self.issued = []  # what each word writes
 
     def next(self) -> Vector:
         while True:
@@ -169,14 +169,15 @@ class ProgramWriter:
                 b = a
             if len(set(d)) < len(d) or self.overlaps_itself(a, b, d) or self.touches_aliens(a + b + d):
                 continue
-            reads, writes = set(a + b), set(d)
-            if not instruction.sync and (reads | writes) & self.written | writes & self.read:
+            if any(self.in_flight(instruction, k) & {a[k], b[k]} for k in range(len(d))):
                 continue
-            if instruction.sync:
-                self.read, self.written = set(), set()
-            self.read |= reads
-            self.written |= writes
+            self.issued += [None] * len(d) if instruction.function == Function.REPORT else d
             return instruction
+
+    def in_flight(self, instruction: Vector, k: int) -> set[int]:
+        """What may not be written yet when word ``k`` of ``instruction`` is read."""
+        behind = instruction.behind if instruction.each else min(WORDS_IN_FLIGHT - 1, instruction.behind + k)
+        return set(self.issued[max(0, len(self.issued) + k - behind):])
 
     def overlaps_itself(self, a, b, d) -> bool:
         place = {word: k for k, word in enumerate(d)}
@@ -203,7 +204,8 @@ class ProgramWriter:
         flags = {name: random.getrandbits(1) for name in ("negate_product", "negate_addend", "relu", "broadcast")}
         return Vector(
             function=random.choice([Function.ARITHMETIC] * 5 + list(Function)), multiplier=random.choice(list(Multiplier)),
-            addend=random.choice(list(Addend)), sync=int(random.random() < 0.4), s=random_value(random),
+            addend=random.choice(list(Addend)), behind=random.choice((0, 15, random.randrange(16))), each=random.getrandbits(1),
+            s=random_value(random),
             t=random_value(random), lane=random.randrange(self.lanes), **flags, **fields)
 
 
@@ -237,7 +239,7 @@ async def special_values_in_all_lanes_and_all_forms(dut):
               for f, t in product(list(Function)[1:], (Addend.B, Addend.T))]
     places = dict(a=0, b=count, d=2 * count, count0=count, a_stride0=1, b_stride0=1, d_stride0=1)
     await bench.run([Vector(**form, **places, s=bench.random.choice(SPECIALS), t=bench.random.choice(SPECIALS),
-                            broadcast=int(bench.random.random() < 0.2), lane=bench.random.randrange(bench.lanes), sync=1) for form in forms])
+                            broadcast=int(bench.random.random() < 0.2), lane=bench.random.randrange(bench.lanes)) for form in forms])
 
 
 def chain(words: int, **changes) -> Vector:
@@ -257,10 +259,19 @@ async def operands_in_different_banks_give_one_word_per_cycle(dut):
     bench = await prepared(dut)
     bank = bench.words // bench.banks
     for b, per_word in ((bank, 1), (bank // 2, 2)):
-        form = dict(a=0, b=b, b_stride0=1, d=2 * bank, addend=Addend.B, sync=0)
+        form = dict(a=0, b=b, b_stride0=1, d=2 * bank, addend=Addend.B, behind=15)
         instruction = chain(bank // 2, **form)
         once = await bench.run([instruction])
         assert once == bank // 2 * per_word + 13, once
-        # without sync the words of one instruction follow those of the one before
+        # the words of one instruction follow those of the one before
         short = [chain(1, **form | {"d": 2 * bank + i}) for i in range(16)]
         assert await bench.run(short) == 16 * per_word + 13
+
+
+@cocotb.test()
+async def long_instructions_that_read_word_by_word_follow_without_a_pause(dut):
+    bench = await prepared(dut)
+    for words, behind in ((16, 15), (30, 15), (13, 12), (8, 7)):
+        few = await bench.run([chain(words, behind=behind, each=1)] * 5)
+        many = await bench.run([chain(words, behind=behind, each=1)] * 25)
+        assert many - few == 20 * max(words, 13), (words, (many - few) / 20)

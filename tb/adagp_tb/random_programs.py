@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from adagp.compiler.chaining import WrittenWords
 from adagp.golden.accesses import History, accesses
 from adagp.spec.config import AcceleratorConfig
 from adagp.spec.isa import (
@@ -156,18 +157,19 @@ class _Dump:
 
 def _synchronised(body: list[Instruction], bases: list[int], config: AcceleratorConfig,
                   rng: np.random.Generator, *, overlap: bool) -> list[Instruction]:
-    """``body`` with tokens, and with ``sync`` taken away from vector instructions that can do without."""
+    """``body`` with tokens, and with vector instructions as close behind each other as may be, or less."""
     history = History(config, MEMORY_BYTES)
     waits: list[set[int]] = []  # numbers of the instructions whose token is taken
     waited: dict[tuple[Engine, Engine], int] = {}
-    last_sync, syncs = 0, {}
+    words, distances = WrittenWords(config), {}
     for number, instruction in enumerate(body):
         touched = accesses(instruction, bases, config)
         conflicts = list(history.conflicts(touched))
         if isinstance(instruction, Vector):
-            racing = any(other >= last_sync and body[other].engine == Engine.VECTOR for other in conflicts)
-            syncs[number] = int(racing or not syncs or rng.random() < 0.3)
-            last_sync = number if syncs[number] else last_sync
+            each = int(rng.integers(2))
+            most = words.distances(instruction)[each]
+            distances[number] = {"behind": most if rng.random() < 0.7 else int(rng.integers(most + 1)), "each": each}
+            words.issue(instruction)
         candidates = conflicts if overlap else [number - 1] if number else []
         chosen = set()
         for engine in Engine:
@@ -180,5 +182,5 @@ def _synchronised(body: list[Instruction], bases: list[int], config: Accelerator
     signals = [frozenset(body[taker].engine for taker in range(len(body)) if number in waits[taker])
                for number in range(len(body))]
     return [replace(instruction, wait=frozenset(body[giver].engine for giver in waits[number]), signal=signals[number],
-                    **({"sync": syncs[number]} if number in syncs else {}))
+                    **distances.get(number, {}))
             for number, instruction in enumerate(body)]

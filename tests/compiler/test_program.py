@@ -88,9 +88,18 @@ def test_what_is_already_known_is_not_waited_for_again():
     assert instructions[3].wait == {Engine.VECTOR}
 
 
-def test_sync_only_where_words_conflict():
-    instructions = built(load(0, 8), add(8, 0, 1), add(9, 2, 3), add(10, 8, 9), add(11, 4, 5))
-    assert [i.sync for i in instructions[1:5]] == [0, 0, 1, 0]
+def test_vector_instructions_wait_for_the_words_that_they_read():
+    instructions = built(load(0, 8), add(8, 0, 1), add(9, 2, 3), add(10, 8, 2), add(11, 10, 5), add(0, 11, 9))
+    assert [i.behind for i in instructions[1:6]] == [15, 15, 1, 0, 0]
+
+
+def test_long_vector_instructions_follow_their_operands_word_by_word():
+    form = dict(count0=20, a_stride0=1, b_stride0=1, d_stride0=1)
+    add_20 = replace(add(0, 0, 20), **form)
+    chain = built(add_20, add_20, replace(add_20, a=19, a_stride0=-1))[:-1]
+    assert [(i.behind, i.each) for i in chain] == [(15, 0), (15, 1), (0, 0)]
+    halves = replace(add_20, b=10, count0=10)
+    assert [(i.behind, i.each) for i in built(add_20, halves, replace(halves, b=5, count0=5))[1:3]] == [(9, 1), (4, 1)]
 
 
 def test_the_predictor_memory_is_a_place_of_its_own():
@@ -126,7 +135,7 @@ def test_a_report_waits_for_its_words_but_not_for_registers():
         return Vector(function=Function.REPORT, a=a, d=d)
     loaded, made, told, again, beside, _ = built(load(0), add(4, 0, 0), report(4, 5), report(0, 5), add(5, 0, 0))
     assert loaded.signal == {Engine.VECTOR} and made.wait == {Engine.LOAD}
-    assert (told.sync, again.sync, beside.sync) == (1, 0, 0)
+    assert (told.behind, again.behind, beside.behind) == (0, 15, 15)
     told, overwritten, _ = built(report(4, 0), load(4))
     assert told.signal == {Engine.LOAD} and overwritten.wait == {Engine.VECTOR}
     assert built(report(4, 9), load(9))[1].wait == set()

@@ -90,7 +90,7 @@ def test_the_generator_reaches_every_kind_of_instruction(design):
     vectors = [i for i in made if isinstance(i, Vector)]
     assert {i.function for i in vectors} == set(range(11))
     assert {(i.multiplier, i.addend) for i in vectors} == {(m, a) for m in range(3) for a in range(3)}
-    assert {i.sync for i in vectors} == {0, 1}
+    assert {(i.behind, i.each) for i in vectors} == {(behind, each) for behind in range(16) for each in range(2)}
     assert {i.lane for i in vectors if i.broadcast} == set(range(config.vector_lanes))
     for kind in (Array, PredictorArray) if own_array else (Array,):
         arrays = [i for i in made if type(i) is kind]

@@ -88,8 +88,10 @@ def test_fields_are_packed_from_bit_0_in_the_order_of_the_table(kind):
                     row_count0=6, accumulator_outer_stride1=-2, signal=frozenset({Engine.PREDICTOR})),
      7 | 1 << 11 | 3 << 14 | 0xA5 << 16 | 3 << 25 | 1 << 33 | 2 << 53 | 4 << 73 | 5 << 89 | 1 << 105 | 1 << 121 | 6 << 137
      | 1 << 153 | 1 << 169 | 1 << 185 | 1 << 201 | 0xFFFE << 453),
-    (Vector(function=Function.REPORT, broadcast=1, lane=0x55, a=7, d=8, d_stride2=-3),
-     4 | 10 << 14 | 1 << 25 | 0x55 << 26 | 1 << 33 | 7 << 98 | 8 << 130 | 1 << 146 | 1 << 162 | 1 << 178 | 0xFFFD << 322)],
+    (Vector(function=Function.REPORT, broadcast=1, lane=0x55, behind=11, each=1, a=7, d=8,
+            d_stride2=-3),
+     4 | 10 << 14 | 1 << 25 | 0x55 << 26 | 11 << 33 | 1 << 37 | 7 << 102 | 8 << 134 | 1 << 150 | 1 << 166
+     | 1 << 182 | 0xFFFD << 326)],
     ids=lambda value: type(value).__name__)
 def test_known_bytes(instruction, want):
     assert encode(instruction) == want.to_bytes(64, "little")
@@ -166,8 +168,8 @@ def test_instructions_name_their_engine():
     (make(Vector, broadcast=1, lane=3, multiplier=Multiplier.B), "vector multiplier=b broadcast=1 lane=3 a=0 d=0"),
     (make(PredictorArray, layer=9),
      "predictorarray tag=forward layer=9 columns=1 stream=0 stationary=0 accumulator=0 stream_count0=1 row_count0=1"),
-    (make(Vector, function=Function.GATE, addend=Addend.T, t=0x3F800000, sync=0, signal=frozenset({Engine.LOAD})),
-     "vector signal=load function=gate addend=t sync=0 t=0x3f800000 a=0 d=0"),
+    (make(Vector, function=Function.GATE, addend=Addend.T, t=0x3F800000, behind=15, each=1, signal=frozenset({Engine.LOAD})),
+     "vector signal=load function=gate addend=t behind=15 each=1 t=0x3f800000 a=0 d=0"),
     (make(Vector, multiplier=Multiplier.S), "vector multiplier=s a=0 d=0"),
     (make(Array, tag=Pass.WEIGHT_GRADIENT, accumulate=1),
      "array tag=weight_gradient accumulate=1 columns=1 stream=0 stationary=0 accumulator=0 stream_count0=1 row_count0=1")])

@@ -6,7 +6,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from adagp.spec.config import AcceleratorConfig
-from adagp.spec.isa import Engine, Function, Opcode
+from adagp.spec.isa import WORDS_IN_FLIGHT, Engine, Function, Opcode
 
 from ..interfaces import EngineSignature, Report, VectorRead, VectorWrite, instruction_layout
 from ..memory.vector import VectorMemory
@@ -25,16 +25,17 @@ class VectorUnit(wiring.Component):
     One word per cycle if the memory grants it: ``a`` and ``b`` in one bank take two cycles per
     word, and only operands that the function looks at are read. A word is written ``LATENCY``
     cycles after its last operand was granted, or later if the write is refused; up to ``DEPTH``
-    words are between the two. Instructions follow each other without a gap; with ``sync`` the
-    first read waits for the cycle after the last write, so a chain of dependent one-word
-    instructions takes ``LATENCY + 1`` cycles each. ``done`` comes one cycle after the last write. What
-    a REPORT reports leaves through ``report`` in its place among the writes.
+    words are between the two. Instructions follow each other without a gap, but that they keep the
+    distance that ``behind`` and ``each`` ask for: a word may be read in the cycle after it was
+    written, so a chain of dependent one-word instructions takes ``LATENCY + 1`` cycles each. ``done`` comes one
+    cycle after the last write. What a REPORT reports leaves through ``report`` in its place among
+    the writes.
 
     The read data of :class:`adagp_hdl.memory.vector.VectorMemory` stay until the next grant; the
     unit relies on that. It has no bus, so ``halt`` means nothing to it, and no faults.
     """
 
-    DEPTH = 16
+    DEPTH = WORDS_IN_FLIGHT
     LATENCY = VectorMemory.LATENCY + VectorLane.LATENCY + 1
 
     def __init__(self, config: AcceleratorConfig):
@@ -49,8 +50,7 @@ class VectorUnit(wiring.Component):
         issued, computed, written = Signal(pointer), Signal(pointer), Signal(pointer)
         waiting = Signal()
         m.d.comb += waiting.eq(issued != written)
-        full = waiting & (issued[:-1] == written[:-1])
-        step, target, control, active = self._issue(m, waiting, full)
+        step, target, control, active = self._issue(m, (issued - written)[:len(issued)])
         valid, results = self._compute(m, step, control, waiting)
         m.d.sync += [issued.eq(issued + step), computed.eq(computed + valid)]
         written_last = self._write(m, step, target, issued, valid, results, computed, written)
@@ -58,12 +58,13 @@ class VectorUnit(wiring.Component):
         m.d.comb += [self.busy.eq(active | waiting | self.done), self.quiet.eq(1)]
         return m
 
-    def _issue(self, m: Module, waiting, full):
+    def _issue(self, m: Module, in_flight):
         """Reads the operands of one word after the other. Returns ``step``, high when all of them are
         granted, and for that word its :data:`Target` and control; and whether there are any."""
         layout = instruction_layout(Opcode.VECTOR)
         instruction = data.View(layout, self.instruction.payload[:layout.size])
-        active, wait, reads_b, step = Signal(), Signal(), Signal(), Signal()
+        active, each, reads_b, step = Signal(), Signal(), Signal(), Signal()
+        behind = Signal(range(self.DEPTH))  # words that may be in flight when the next one is read
         got_a, got_b = Signal(), Signal()
         control, target = Signal(LaneControl, reset_less=True), Signal(Target)
         reports, lane = Signal(reset_less=True), Signal.like(self.read_b.lane, reset_less=True)
@@ -75,7 +76,7 @@ class VectorUnit(wiring.Component):
                 address.load.eq(counter.load), address.step.eq(step), address.level.eq(counter.level),
                 address.start.eq(instruction[name]),
                 *(address.strides[i].eq(instruction[f"{name}_stride{i}"]) for i in range(3))]
-        enabled = active & ~full & ~(wait & waiting)
+        enabled = active & (in_flight <= behind)
         done_a = got_a | self.read_a.ready
         done_b = got_b | self.read_b.ready | ~reads_b
         m.d.comb += [
@@ -89,13 +90,16 @@ class VectorUnit(wiring.Component):
             counter.load.eq(self.instruction.valid & self.instruction.ready),
         ]
         with m.If(enabled):
-            m.d.sync += [got_a.eq(done_a & ~step), got_b.eq(done_b & ~step), wait.eq(0)]
+            m.d.sync += [got_a.eq(done_a & ~step), got_b.eq(done_b & ~step)]
+            with m.If(~each):
+                m.d.sync += behind.eq(self.DEPTH - 1)
         with m.If(self.instruction.ready):
             m.d.sync += active.eq(self.instruction.valid)
         with m.If(counter.load):
             fields = decode_control(instruction)
             m.d.sync += [
-                wait.eq(instruction.sync), reports.eq(instruction.function == Function.REPORT),
+                behind.eq(instruction.behind), each.eq(instruction.each),
+                reports.eq(instruction.function == Function.REPORT),
                 lane.eq(instruction.lane), *(control[name].eq(value) for name, value in fields.items()),
                 reads_b.eq(Mux(instruction.function == Function.ARITHMETIC,
                                fields["factor_b"] | fields["term_b"],

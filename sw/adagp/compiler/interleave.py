@@ -6,12 +6,16 @@ merged by following an estimate of the machine's time, without ever exchanging t
 which one depends on the other.
 """
 
+from array import array
 from collections import defaultdict, deque
 from dataclasses import dataclass, replace
 
-from adagp.spec.config import AcceleratorConfig
-from adagp.spec.isa import Engine, Instruction
+import numpy as np
 
+from adagp.spec.config import AcceleratorConfig
+from adagp.spec.isa import Engine, Instruction, Vector
+
+from .chaining import VECTOR_LATENCY, WrittenWords
 from .emitter import Emitter
 from .program import Access, AccessTable, ProgramBuilder, Purpose, Purposeful, footprints
 from .scratch import Scratch
@@ -30,6 +34,9 @@ class _Recorded:
     purpose: Purpose
     dependencies: tuple[int, ...]
     """Earlier recorded instructions whose completion this one waits for or whose issue it follows."""
+    chained: dict[int, int]
+    """Of the vector unit: instructions whose words it reads, each with the most words by which it
+    would run ahead of the one that writes, if both started together."""
 
 
 class Recorder:
@@ -43,6 +50,8 @@ class Recorder:
         self._recorded: list[_Recorded] = []
         self._threads: tuple[list[int], list[int]] = ([], [])
         self._accesses = AccessTable()
+        self._words = WrittenWords(config)
+        self._starts, self._vectors = array("q"), []  # the first word of each vector instruction, and its index
 
     def thread(self, number: int) -> "Thread":
         return Thread(self, number)
@@ -51,10 +60,22 @@ class Recorder:
         index, queue = len(self._recorded), (number, instruction.engine)
         accesses = list(footprints(instruction, self.config))
         dependencies = self._accesses.dependencies(queue, accesses, same=instruction.engine is Engine.VECTOR)
-        self._recorded.append(_Recorded(instruction, purpose, tuple(sorted(set(dependencies.values())))))
+        chained = self._chained(instruction, index) if isinstance(instruction, Vector) else {}
+        self._recorded.append(_Recorded(instruction, purpose, tuple(sorted(set(dependencies.values()))), chained))
         self._threads[number].append(index)
         for space, footprint, write in accesses:
             self._accesses.record(space, Access(footprint, write, queue, index))
+
+    def _chained(self, instruction: Vector, index: int) -> dict[int, int]:
+        sources = self._words.sources(instruction)
+        reader = np.nonzero(sources >= 0)[0]
+        writer = np.searchsorted(np.frombuffer(self._starts, np.int64), sources[reader], "right") - 1 if reader.size else reader
+        ahead = {number: max(0, int((sources[reader] - self._starts[number] - reader)[writer == number].max()))
+                 for number in np.unique(writer).tolist()}
+        self._starts.append(self._words.issued)
+        self._vectors.append(index)
+        self._words.issue(instruction)
+        return {self._vectors[number]: most for number, most in ahead.items()}
 
     def merge(self) -> ProgramBuilder:
         """The instructions in an order that keeps the engines busy: the best by the estimate of a few."""
@@ -97,7 +118,8 @@ class Recorder:
         for index in self._threads[MAIN]:
             recorded = self._recorded[index]
             own = tuple(other for other in recorded.dependencies if clock.known(other))
-            clock.issue(index, replace(recorded, dependencies=own))
+            chained = {other: ahead for other, ahead in recorded.chained.items() if clock.known(other)}
+            clock.issue(index, replace(recorded, dependencies=own, chained=chained))
             starts[recorded.instruction.engine].append(clock.started[index])
         return starts
 
@@ -134,10 +156,9 @@ class _Clock:
         self._free: dict[Engine, int] = defaultdict(int)
         self.started: dict[int, int] = {}
         self._finished: dict[int, int] = {}
+        self._engines: dict[int, Engine] = {}
         self._queues = {engine: deque(maxlen=config.queue_depth) for engine in Engine}
         self._dispatched = 0
-        self._unsynced: set[int] = set()  # vector instructions that the next one with sync waits for
-        self._written = 0
 
     @property
     def end(self) -> int:
@@ -152,12 +173,11 @@ class _Clock:
     def start(self, recorded: _Recorded) -> int:
         """When the instruction would start if it were issued next."""
         engine = recorded.instruction.engine
-        start = max(self._free[engine], self._dispatch(engine) + 2,
-                    max((self._finished[index] for index in recorded.dependencies), default=0))
-        return max(start, self._written) if self._syncs(recorded) else start
-
-    def _syncs(self, recorded: _Recorded) -> bool:
-        return recorded.instruction.engine is Engine.VECTOR and not self._unsynced.isdisjoint(recorded.dependencies)
+        vector = engine is Engine.VECTOR
+        completed = (self._finished[index] for index in recorded.dependencies
+                     if not (vector and self._engines[index] is Engine.VECTOR))
+        written = (self.started[index] + VECTOR_LATENCY + ahead for index, ahead in recorded.chained.items())
+        return max(self._free[engine], self._dispatch(engine) + 2, *completed, *written)
 
     def issue(self, index: int, recorded: _Recorded) -> None:
         engine, start = recorded.instruction.engine, self.start(recorded)
@@ -167,11 +187,7 @@ class _Clock:
         self._free[engine] = start + time.occupied
         self._finished[index] = start + time.occupied + time.latency
         self._queues[engine].append(start)
-        if engine is Engine.VECTOR:
-            if self._syncs(recorded):
-                self._unsynced.clear()
-            self._unsynced.add(index)
-            self._written = self._finished[index]
+        self._engines[index] = engine
 
     def _dispatch(self, engine: Engine) -> int:
         queue = self._queues[engine]

@@ -1,8 +1,8 @@
 """Builds a program from instructions in sequential order and lets the engines overlap.
 
 Whoever emits instructions thinks sequentially. The builder sees from each instruction's own fields
-what it reads and writes, and inserts the tokens and the ``sync`` bits that keep the overlapped
-execution equal to the sequential one.
+what it reads and writes, and inserts the tokens and the distances between vector instructions that
+keep the overlapped execution equal to the sequential one.
 """
 
 from collections import defaultdict
@@ -14,8 +14,10 @@ from math import gcd
 import numpy as np
 
 from adagp.spec.config import AcceleratorConfig
-from adagp.spec.isa import (INSTRUCTION_BYTES, TOKEN_LIMIT, Addend, Array, End, Engine, Fill, Format, Function,
-                            Instruction, Load, Memory, Multiplier, PredictorArray, Store, Vector, encode)
+from adagp.spec.isa import (INSTRUCTION_BYTES, TOKEN_LIMIT, Array, End, Engine, Fill, Format, Function, Instruction,
+                            Load, Memory, PredictorArray, Store, Vector, encode)
+
+from .chaining import WrittenWords, reads_b
 
 
 class CompileError(Exception):
@@ -175,10 +177,10 @@ class ProgramBuilder(Purposeful):
         self._known = {engine: dict.fromkeys(Engine, -1) for engine in Engine}
         self._completed: dict[int, dict[Engine, int]] = {}
         self._edges: dict[tuple[Engine, Engine], list[tuple[int, int]]] = defaultdict(list)
-        self._unsynced: list[tuple[Footprint, bool]] = []
+        self._words = WrittenWords(config)
 
     def emit(self, instruction: Instruction) -> None:
-        """Appends ``instruction``; its ``wait``, ``signal`` and ``sync`` are decided here."""
+        """Appends ``instruction``; its ``wait``, ``signal``, ``behind`` and ``each`` are decided here."""
         index, engine = len(self._instructions), instruction.engine
         accesses = list(footprints(instruction, self.config))
         waits = set()
@@ -191,7 +193,8 @@ class ProgramBuilder(Purposeful):
                     self._known[engine][known] = max(self._known[engine][known], position)
         self._completed[index] = self._known[engine] | {engine: index}
         if isinstance(instruction, Vector):
-            instruction = replace(instruction, sync=self._needs_sync(accesses))
+            instruction = replace(instruction, **self._words.waiting(instruction))
+            self._words.issue(instruction)
         self._instructions.append(replace(instruction, wait=frozenset(waits)))
         self.purposes.append(self.present)
         for space, footprint, write in accesses:
@@ -215,14 +218,6 @@ class ProgramBuilder(Purposeful):
 
     def __len__(self) -> int:
         return len(self._instructions)
-
-    def _needs_sync(self, accesses) -> int:
-        conflict = any((write or old_write) and footprint.meets(old)
-                       for _, footprint, write in accesses for old, old_write in self._unsynced)
-        if conflict:
-            self._unsynced.clear()
-        self._unsynced += [(footprint, write) for _, footprint, write in accesses]
-        return int(conflict)
 
 
 def footprints(i: Instruction, config: AcceleratorConfig):
@@ -280,12 +275,6 @@ def _array_footprints(i: Array, config: AcceleratorConfig):
         (count, stride * lanes) for count, stride in zip(
             outer, (i.accumulator_outer_stride0, i.accumulator_outer_stride1))))
     yield Memory.VECTOR, accumulated, True
-
-
-def reads_b(instruction: Vector) -> bool:
-    """Whether it may read the word at b (a superset for functions of a alone)."""
-    i = instruction
-    return i.addend == Addend.B or (i.multiplier == Multiplier.B and i.function == Function.ARITHMETIC)
 
 
 def _outside(instruction: Load | Store):

@@ -9,10 +9,7 @@ from dataclasses import dataclass
 from adagp.spec.config import AcceleratorConfig
 from adagp.spec.isa import Array, Fill, Format, Instruction, Load, Memory, PredictorArray, Store, Vector
 
-from .program import reads_b
-
-VECTOR_LATENCY = 13
-"""Cycles from the last word's operands to the start of an instruction that depends on it."""
+from .chaining import VECTOR_LATENCY, reads_b
 
 LOCAL_LATENCY = 10
 """Cycles from the start of a transfer with the predictor memory to its first data."""

@@ -1,12 +1,14 @@
 """Proof that a program is well synchronised: its meaning does not depend on how engines overlap."""
 
+from bisect import bisect_right
+
 import numpy as np
 
 from adagp.spec.config import AcceleratorConfig
 from adagp.spec.isa import (
-    Addend, Array, Engine, Instruction, Load, Store, Vector, disassemble)
+    WORDS_IN_FLIGHT, Addend, Array, Engine, Instruction, Load, Store, Vector, disassemble)
 
-from .accesses import EXTERNAL_UNIT, History, Space, accesses
+from .accesses import EXTERNAL_UNIT, Access, History, Space, accesses
 from .arithmetic import BINARY
 from .vector_unit import reads_b, word_walk, writes_word
 
@@ -20,7 +22,8 @@ class Checker:
 
     A vector clock per engine counts the instructions of each engine that are certainly complete
     when its next instruction starts. A token carries the clock of the giver with the giver itself.
-    Instructions of one engine take effect in order, except vector instructions without ``sync``.
+    Instructions of one engine take effect in order, but that of the vector unit's words some are
+    still on their way to the memory when later ones are read.
     """
 
     def __init__(self, config: AcceleratorConfig, memory_bytes: int):
@@ -31,7 +34,7 @@ class Checker:
         self._started = dict.fromkeys(Engine, 0)
         self._clocks = {engine: dict.fromkeys(Engine, 0) for engine in Engine}
         self._tokens: dict[tuple[Engine, Engine], list[dict[Engine, int]]] = {}
-        self._last_sync = 0
+        self._words = _WordsInFlight(config)
 
     def issue(self, instruction: Instruction, bases: list[int]) -> None:
         """Takes the next instruction; raises :class:`ProgramError`. Its tokens must be there."""
@@ -41,10 +44,14 @@ class Checker:
         for giver in instruction.wait:
             token = self._tokens[giver, engine].pop(0)
             clock.update({other: max(clock[other], token[other]) for other in Engine})
-        if isinstance(instruction, Vector) and instruction.sync:
-            self._last_sync = number
         touched = accesses(instruction, bases, self._config)
         self._issued.append(instruction)
+        if not isinstance(instruction, Vector):
+            self._words.overwrite(touched)
+        elif unwritten := self._words.issue(instruction, number):
+            earlier, word = unwritten
+            raise ProgramError(f"{self._name(number)} reads word {word}, which {self._name(earlier)} "
+                               "may not have written yet")
         for earlier, place in sorted(self._history.conflicts(touched).items()):
             self._require_order(earlier, number, place)
         self._history.record(number, engine, touched)
@@ -56,16 +63,50 @@ class Checker:
 
     def _require_order(self, earlier: int, later: int, place: tuple[Space, int]) -> None:
         first, second = self._issued[earlier], self._issued[later]
-        if first.engine != second.engine:
-            if self._clocks[second.engine][first.engine] < self._positions[earlier]:
-                raise ProgramError(f"no token orders {self._name(earlier)} and {self._name(later)}, "
-                                   f"which both use {_describe(place)}")
-        elif isinstance(second, Vector) and not second.sync and earlier >= self._last_sync:
-            raise ProgramError(f"{self._name(later)} needs sync after {self._name(earlier)}, "
-                               f"which also uses {_describe(place)}")
+        if first.engine != second.engine and self._clocks[second.engine][first.engine] < self._positions[earlier]:
+            raise ProgramError(f"no token orders {self._name(earlier)} and {self._name(later)}, "
+                               f"which both use {_describe(place)}")
 
     def _name(self, number: int) -> str:
         return f"instruction {number} ({disassemble(self._issued[number])})"
+
+
+class _WordsInFlight:
+    """Numbers the vector unit's words in the order in which they are read, and follows which of them
+    are certainly written."""
+
+    def __init__(self, config: AcceleratorConfig):
+        self._config = config
+        self._writers = np.full(config.vector_words, -1)
+        self._starts: list[int] = []
+        self._instructions: list[int] = []
+        self._count = self._written = 0  # words below the latter are written
+
+    def issue(self, instruction: Vector, number: int) -> tuple[int, int] | None:
+        """The number of an instruction that may not have written the word that this one reads, and the word."""
+        places = [word_walk(instruction, name, self._config).addresses().ravel()
+                  for name in ("a", "b") if name == "a" or reads_b(instruction)]
+        numbers = self._count + np.arange(places[0].size)
+        starts = numbers if instruction.each else np.full_like(numbers, self._count)
+        written = np.maximum.accumulate(np.maximum(starts - instruction.behind, numbers - (WORDS_IN_FLIGHT - 1)))
+        written = np.maximum(written, self._written)
+        for read in places:
+            early = np.nonzero(self._writers[read] >= written)[0]
+            if early.size:
+                place = bisect_right(self._starts, self._writers[read[early[0]]]) - 1
+                return self._instructions[place], int(read[early[0]])
+        if writes_word(instruction):
+            self._writers[word_walk(instruction, "d", self._config).addresses().ravel()] = numbers
+        self._starts.append(self._count)
+        self._instructions.append(number)
+        self._count, self._written = self._count + numbers.size, int(written[-1])
+        return None
+
+    def overwrite(self, touched: list[Access]) -> None:
+        """Another engine makes these accesses; to be allowed to write, it knows the unit's words complete."""
+        for access in touched:
+            if access.write and access.space == Space.VECTOR:
+                self._writers[access.addresses // self._config.vector_lanes] = -1
 
 
 def check_instruction(instruction: Instruction, config: AcceleratorConfig, number: int = 0) -> None:

@@ -20,7 +20,7 @@ FIELDS = {
         **_strides("row_stride", 20), **_strides("stationary_outer_stride", 20, (0, 1)),
         **_strides("accumulator_outer_stride", 16, (0, 1))},
     4: {"function": 4, "multiplier": 2, "addend": 2, "negate_product": 1, "negate_addend": 1, "relu": 1,
-        "broadcast": 1, "lane": 7, "sync": 1, "s": 32, "t": 32, "a": 16, "b": 16, "d": 16, **_COUNTS,
+        "broadcast": 1, "lane": 7, "behind": 4, "each": 1, "s": 32, "t": 32, "a": 16, "b": 16, "d": 16, **_COUNTS,
         **_strides("a_stride", 16), **_strides("b_stride", 16), **_strides("d_stride", 16)},
     5: {"dense": 1, "format": 1, "local": 1, "base": 3, "offset": 32, "source": 20, "length": 16, **_COUNTS,
         **_strides("source_stride", 20), **_strides("destination_stride", 32)},

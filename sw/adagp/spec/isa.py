@@ -37,6 +37,8 @@ from . import _fields
 
 INSTRUCTION_BYTES = 64
 TOKEN_LIMIT = 255
+WORDS_IN_FLIGHT = 16
+"""Most words of the vector unit between their reading and their writing."""
 """Most tokens that a counter holds. A further signal is a ``TOKEN`` fault."""
 
 
@@ -329,11 +331,12 @@ class Vector(Instruction):
 
     Subnormal a, b, s, t count as zeros of their sign in all but bit copies. NaN is canonical.
 
-    ``sync`` makes the instruction wait until all earlier vector instructions have written; without
-    it the instruction must not read or write a word that an earlier one since the last ``sync``
-    writes, nor write one that such an instruction reads; reports take effect in order without it. Within an instruction a word may be read
-    and written only by the same loop index (d may equal a or b, not overlap them otherwise), and
-    no word may be written twice.
+    Words are read in the order of the instructions and their loops, and written in the same order,
+    up to :data:`WORDS_IN_FLIGHT` later. Before the first word of an instruction, with ``each`` before
+    every one, the unit waits until all but the latest ``behind`` words before it are written. An
+    instruction must not read a word before that is certain; ``WORDS_IN_FLIGHT − 1`` never waits.
+    Within an instruction a word may be read and written only by the same loop index (d may equal a
+    or b, not overlap them otherwise), and no word may be written twice.
     """
 
     opcode: ClassVar[Opcode] = Opcode.VECTOR
@@ -346,7 +349,8 @@ class Vector(Instruction):
     relu: int = 0
     broadcast: int = 0
     lane: int = 0
-    sync: int = 1
+    behind: int = 0
+    each: int = 0
     s: int = 0
     t: int = 0
     a: int
