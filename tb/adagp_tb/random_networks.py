@@ -24,10 +24,11 @@ class RandomNetwork:
         """(data, labels) for ``batches`` batches."""
         generator = torch.Generator().manual_seed(seed)
         count, first = batches * self.batch, self.model[0]
-        labels = torch.randint(list(self.model.modules())[-1].out_features, (count,), generator=generator)
         if isinstance(first, nn.Embedding):
-            return torch.randint(first.num_embeddings, (count, *self.input_shape), generator=generator), labels
-        return torch.randn(count, *self.input_shape, generator=generator), labels
+            data = torch.randint(first.num_embeddings, (count, *self.input_shape), generator=generator)
+        else:
+            data = torch.randn(count, *self.input_shape, generator=generator)
+        return data, torch.randint(list(self.model.modules())[-1].out_features, (count,), generator=generator)
 
 
 class Residual(nn.Module):

@@ -14,7 +14,7 @@ from adagp_flows.networks import SHRUNK
 from adagp_tb.comparison import assert_same_training
 from adagp_tb.rtl_machine import RtlMachine
 
-CONFIG = replace(preset("tiny"), predictor_elements=1 << 16)
+CONFIG = replace(preset("tiny"), predictor_elements=1 << 17)
 PAPER, FEEDBACK = PredictorConfig(size=4, channels=2), FeedbackConfig()
 PREDICTORS = {"paper": PAPER, "feedback": FEEDBACK}
 ON_RTL = [  # each block on two designs or more, each design and each predictor on two blocks or more

@@ -91,7 +91,7 @@ def test_a_difference_names_byte_tensor_and_batches(monkeypatch):
                 self.memory[place + 1] ^= 1
     place = compile_workload(workload(), BASELINE).tensors["3.weight"].offset
     monkeypatch.setattr(simulation, "GoldenMachine", Wrong)
-    with pytest.raises(BitMismatch, match=rf"after batches 5 to 9 1 bytes differ: the first, {place + 1:#x} \(3.weight\)"):
+    with pytest.raises(BitMismatch, match=rf"after batches 5 to 9 byte {place + 1:#x} \(3.weight\) is"):
         simulate(workload(epochs_per_start=1), BASELINE)
 
 
