@@ -16,7 +16,7 @@ from .capture import capture
 from .embedding import Embedding
 from .emitter import Emitter
 from .feedback import FeedbackConfig, FeedbackProgram
-from .interleave import Recorder, emitters
+from .ordering import MAIN, Recorder, emitters
 from .network import Convolution, Network
 from .operation import INPUT, Operation
 from .optimizer import SGD, Adam
@@ -246,13 +246,13 @@ def _predictor(config: PredictorConfig | FeedbackConfig, optimizer: Adam, placem
 def _program(config: AcceleratorConfig, emit, beside: bool = False) -> ProgramBuilder:
     """``emit`` takes the emitter of the model's work and that of the predictor's; with ``beside`` the
     latter runs on its own array, as a second thread."""
+    recorder = Recorder(config)
     if beside:
-        recorder = Recorder(config)
         emit(*emitters(recorder))
-        return recorder.merge()
-    e = Emitter(config)
-    emit(e, e)
-    return e.builder
+    else:
+        e = Emitter(config, builder=recorder.thread(MAIN))
+        emit(e, e)
+    return recorder.program()
 
 
 def _pixels(data: torch.Tensor) -> torch.Tensor:
