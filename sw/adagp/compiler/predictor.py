@@ -107,7 +107,7 @@ class PredictorProgram:
         self.parameters = self._small[0] | {"linear.weight": self._linear_weight[0]}
         self.powers = resident.place("predictor.beta_powers", (2,), Format.FLOAT32)
         self.steps = resident.place("predictor.steps", (2,), Format.FLOAT32)
-        gradients = {"hidden.grad": size * size * channels, "features.grad": config.features, "error": outputs}
+        gradients = {"hidden.grad": size * size * channels, "features.grad": config.features}
         self.buffers = {name: layout.place(f"predictor.{name}", (largest, elements), Format.OPERAND)
                         for name, elements in gradients.items()}
         self._activations = {layer.name: self._place(layout, layer) for layer in layers}
@@ -115,7 +115,8 @@ class PredictorProgram:
     def _place(self, layout: Layout, layer: Convolution) -> dict[str, Tensor]:
         size, channels, samples = self.config.size, self.config.channels, layer.channels
         shapes = {"pooled": (size, size, samples), "hidden": (samples, size, size, channels),
-                  "features": (samples, size // 2, size // 2, channels)}
+                  "features": (samples, size // 2, size // 2, channels),
+                  "error": (samples, _weights(layer))}  # of each layer: one may be learnt from while the next is made
         placed = {name: layout.place(f"{layer.name}.{name}", shape, Format.OPERAND) for name, shape in shapes.items()}
         prediction = layout.place(f"{layer.name}.prediction", (samples, _weights(layer)), Format.FLOAT32)
         return placed | {"prediction": prediction}
@@ -134,7 +135,8 @@ class PredictorProgram:
 
     def matrices(self, layer: Convolution) -> tuple[Tensor, Tensor]:
         """(prediction, error) of ``layer`` as (output channels, weights of one) matrices."""
-        return self._activations[layer.name]["prediction"], self._buffer("error", layer.channels, _weights(layer))
+        activations = self._activations[layer.name]
+        return activations["prediction"], activations["error"]
 
     def _linear(self, layer: Convolution) -> Convolution:
         return Convolution(name=f"predictor.linear for {layer.name}", image=(1, 1, self.config.features),
