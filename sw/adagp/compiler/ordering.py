@@ -3,8 +3,9 @@
 Each engine works in order, and dispatch is in order too: an instruction whose queue is full holds up
 all that follow, on whatever engine. So an instruction that could start early should come early.
 What is emitted in a natural order is recorded, and then issued in the order in which an estimate of
-the machine's time would have it start; the instructions of one engine keep their order, and no two
-change places of which one depends on the other.
+the machine's time would have it start. So an operation may begin before the one before it has
+ended; within an operation the instructions of one engine keep their order, and no two ever change
+places of which one depends on the other.
 
 There may be two threads of instructions: the model's work, and beside it that of a predictor with an
 array of its own. Both are recorded as if one followed the other; on an engine that both use, the
@@ -13,8 +14,9 @@ second goes first where it hardly delays the model's work.
 
 from array import array
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 import numpy as np
 
@@ -29,9 +31,12 @@ from .timing import Duration, duration
 
 MAIN, SIDE = 0, 1
 
-_OPTIONS = ((8, 0.0), (128, 0.0), (32, 0.25), (32, 0.5), (32, 1.0))
-"""By how many cycles, or by what share of those that it can spare, an instruction of the main thread
-may be delayed by one of the side thread. Which is best depends on how much the estimate misses."""
+_WINDOW = 3
+"""Operations of a thread that may be under way at the same time."""
+
+_DELAYS = 0, 8, 32, 128
+"""Cycles that an instruction of the side thread may take from one of the main thread. Which is best
+depends on how much time the main thread has to spare later."""
 
 
 @dataclass(eq=False)
@@ -39,6 +44,8 @@ class _Recorded:
     instruction: Instruction
     purpose: Purpose
     thread: int
+    operation: int
+    """Number of the operation within the thread."""
     time: Duration
     before: dict[int, int]
     """Earlier recorded instructions that must be issued before: least cycles from start to start."""
@@ -58,6 +65,7 @@ class Recorder:
     def __init__(self, config: AcceleratorConfig):
         self.config = config
         self._recorded: list[_Recorded] = []
+        self._operations = {MAIN: (0, ""), SIDE: (0, "")}  # the present one's number and layer
         self._accesses = AccessTable()
         self._words = WrittenWords(config)
         self._starts, self._vectors = array("q"), []  # the first word of each vector instruction, and its index
@@ -66,7 +74,11 @@ class Recorder:
         return Thread(self, number)
 
     def record(self, number: int, instruction: Instruction, purpose: Purpose) -> None:
-        index, queue = len(self._recorded), (number, instruction.engine)
+        operation, layer = self._operations[number]
+        if purpose.layer != layer:
+            operation += 1
+            self._operations[number] = operation, purpose.layer
+        index, queue = len(self._recorded), (number, operation, instruction.engine)
         accesses = list(footprints(instruction, self.config))
         before = {}
         for other in self._accesses.dependencies(queue, accesses).values():
@@ -74,7 +86,8 @@ class Recorder:
             before[other] = 0 if self._recorded[other].engine is instruction.engine else time.occupied + time.latency
         if isinstance(instruction, Vector):
             before |= self._chained(instruction, index)
-        self._recorded.append(_Recorded(instruction, purpose, number, duration(instruction, self.config), before))
+        self._recorded.append(_Recorded(
+            instruction, purpose, number, operation, duration(instruction, self.config), before))
         for other in before:
             self._recorded[other].after.append(index)
         for space, footprint, write in accesses:
@@ -96,14 +109,12 @@ class Recorder:
 
     def program(self) -> ProgramBuilder:
         """The best order by the estimate, of a few where there are two threads."""
-        plan = _Timeline(self._recorded, self.config, threads={MAIN})
-        plan.run(plan.head)
-        best = plan
+        best = plan = _Timeline(self._recorded, self.config, threads=(MAIN,))
+        plan.run()
         if any(recorded.thread == SIDE for recorded in self._recorded):
-            spare = _spare(self._recorded, plan)
-            both = [_Both(self._recorded, self.config, plan, spare, *option) for option in _OPTIONS]
+            both = [_Both(self._recorded, self.config, plan, delay) for delay in _DELAYS]
             for timeline in both:
-                timeline.run(timeline.choose)
+                timeline.run()
             best = min(both, key=lambda timeline: timeline.end)
         builder = ProgramBuilder(self.config)
         for index in best.order:
@@ -126,46 +137,63 @@ class Thread(Purposeful):
 def emitters(recorder: Recorder) -> tuple[Emitter, Emitter]:
     """One for the model's work on the main array, one for the predictor's on its own.
 
-    Each has half of the words of every bank of the vector memory.
+    The latter has a quarter of the words of every bank of the vector memory.
     """
     config = recorder.config
-    half = config.vector_words // config.vector_banks // 2
-    return (Emitter(config, Engine.ARRAY, recorder.thread(MAIN), Scratch(config, words=(0, half))),
+    words = config.vector_words // config.vector_banks
+    side = words // 4
+    return (Emitter(config, Engine.ARRAY, recorder.thread(MAIN), Scratch(config, words=(0, words - side))),
             Emitter(config, Engine.PREDICTOR, recorder.thread(SIDE),
-                    Scratch(config, Engine.PREDICTOR, words=(half, half))))
+                    Scratch(config, Engine.PREDICTOR, words=(words - side, side))))
 
 
 class _Timeline:
     """The machine's time, as far as the order of issue decides it: engines in order, queues of limited
     length, a dispatcher that stands still while the queue that it needs is full. Only ``threads`` exist."""
 
-    def __init__(self, recorded: list[_Recorded], config: AcceleratorConfig, threads: Iterable[int]):
+    def __init__(self, recorded: list[_Recorded], config: AcceleratorConfig, threads: Sequence[int]):
         self.recorded = recorded
         self.order: list[int] = []
         self.started: dict[int, int] = {}
         self.end = 0
-        self.waiting = {(thread, engine): deque() for thread in threads for engine in Engine}
+        self.waiting = {thread: deque() for thread in threads}  # operations not ended, of queues by engine
+        self._ended = dict.fromkeys(threads, 0)  # operations that are no longer in it
         self._missing, self._ready = {}, defaultdict(int)
         for index, each in enumerate(recorded):
             if each.thread in threads:
-                self.waiting[each.thread, each.engine].append(index)
+                operations = self.waiting[each.thread]
+                while len(operations) <= each.operation:
+                    operations.append({engine: deque() for engine in Engine})
+                operations[each.operation][each.engine].append(index)
                 self._missing[index] = sum(recorded[other].thread in threads for other in each.before)
         self._free = dict.fromkeys(Engine, 0)
         self._queues = {engine: deque(maxlen=config.queue_depth) for engine in Engine}
         self._dispatched = 0
 
-    def run(self, choose: Callable[[Engine], int | None]) -> None:
-        """Issues everything; ``choose`` gives the next of an engine if it has one that may be issued."""
+    def run(self) -> None:
+        """Issues everything."""
         while any(self.waiting.values()):
-            candidates = [index for index in map(choose, Engine) if index is not None]
+            candidates = [index for index in map(self.choose, Engine) if index is not None]
             if not candidates:
-                candidates = [queue[0] for queue in self.waiting.values() if queue and self.issuable(queue[0])]
+                candidates = [index for index in (self.head(engine, thread) for engine in Engine for thread in self.waiting)
+                              if index is not None]
             self.issue(min(candidates, key=lambda index: (self.start(index), index)))
 
-    def head(self, engine: Engine, thread: int = MAIN) -> int | None:
-        """The next instruction of a thread on an engine, if it may be issued."""
-        queue = self.waiting[thread, engine]
-        return queue[0] if queue and self.issuable(queue[0]) else None
+    def choose(self, engine: Engine) -> int | None:
+        """The next instruction of ``engine``, if there is one that may be issued."""
+        return self.head(engine, MAIN)
+
+    def head(self, engine: Engine, thread: int) -> int | None:
+        """The next instruction of a thread: that of its operations under way which starts first."""
+        heads = [queues[engine][0] for queues in self._under_way(thread) if queues[engine]]
+        return min(filter(self.issuable, heads), key=lambda index: (self.start(index), index), default=None)
+
+    def _under_way(self, thread: int) -> Iterable[dict[Engine, deque[int]]]:
+        operations = self.waiting[thread]
+        while operations and not any(operations[0].values()):
+            operations.popleft()
+            self._ended[thread] += 1
+        return islice(operations, _WINDOW)
 
     def issuable(self, index: int) -> bool:
         return not self._missing[index]
@@ -178,7 +206,8 @@ class _Timeline:
     def issue(self, index: int) -> None:
         recorded, start = self.recorded[index], self.start(index)
         engine, time = recorded.engine, recorded.time
-        self.waiting[recorded.thread, engine].popleft()
+        self.waiting[recorded.thread][recorded.operation - self._ended[recorded.thread]][engine].popleft()
+        self._under_way(recorded.thread)
         self._dispatched = self._dispatch(engine)
         self.started[index] = start
         self.order.append(index)
@@ -197,43 +226,34 @@ class _Timeline:
 
 
 class _Both(_Timeline):
-    """Two threads: the main one as in ``plan``, where ``spare`` cycles may be lost, and the side one."""
+    """Two threads: the main one as in ``plan`` if it can be, and the side one, which may delay an
+    instruction of the main one by ``delay`` cycles."""
 
-    def __init__(self, recorded, config, plan: _Timeline, spare: dict[int, int], delay: int, share: float):
-        super().__init__(recorded, config, threads={MAIN, SIDE})
-        self._plan, self._spare, self._delay, self._share = plan, spare, delay, share
+    def __init__(self, recorded: list[_Recorded], config: AcceleratorConfig, plan: _Timeline, delay: int):
+        super().__init__(recorded, config, threads=(MAIN, SIDE))
+        self._plan, self._delay = plan, delay
         self._lag = dict.fromkeys(Engine, 0)
+        self._planned = {engine: deque() for engine in Engine}
+        for index in plan.order:
+            self._planned[recorded[index].engine].append(index)
 
     def choose(self, engine: Engine) -> int | None:
-        """The head of the side thread where it delays the main one's by as much as is allowed at most."""
-        main, side = self.head(engine), self.head(engine, SIDE)
+        main, side = self.head(engine, MAIN), self.head(engine, SIDE)
         if side is None:
             return main
-        if not self.waiting[MAIN, engine]:
-            return side
-        rival = self.waiting[MAIN, engine][0]
-        expected = self._plan.started[rival] + self._lag[engine] if main is None else self.start(main)
-        allowed = max(self._delay, self._share * self._spare[rival])
-        return side if self.start(side) + self.recorded[side].time.occupied <= expected + allowed else main
+        if main is not None:
+            expected = self.start(main)
+        else:
+            planned = self._planned[engine]
+            while planned and planned[0] in self.started:
+                planned.popleft()
+            if not planned:
+                return side
+            expected = self._plan.started[planned[0]] + self._lag[engine]
+        return side if self.start(side) + self.recorded[side].time.occupied <= expected + self._delay else main
 
     def issue(self, index: int) -> None:
         super().issue(index)
         recorded = self.recorded[index]
         if recorded.thread == MAIN:
             self._lag[recorded.engine] = max(0, self.started[index] - self._plan.started[index])
-
-
-def _spare(recorded: list[_Recorded], plan: _Timeline) -> dict[int, int]:
-    """By how many cycles each instruction of ``plan`` could start later without any effect on its end."""
-    latest: dict[int, int] = {}
-    following: dict[Engine, int] = {}
-    for index in reversed(plan.order):
-        each = recorded[index]
-        start = plan.end - each.time.occupied - each.time.latency
-        if each.engine in following:
-            start = min(start, following[each.engine] - each.time.occupied)
-        for other in each.after:
-            if other in latest:
-                start = min(start, latest[other] - recorded[other].before[index])
-        latest[index] = following[each.engine] = start
-    return {index: start - plan.started[index] for index, start in latest.items()}
