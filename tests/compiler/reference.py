@@ -54,7 +54,7 @@ class Reference:
                 y, before = self._layer(layer, outputs, self.weights, self.biases)
                 outputs[layer.name] = self.tensors[f"{layer.name}.output"] = y
                 if isinstance(layer, Convolution):
-                    predicted = self._predicted(layer, self._pool(layer, before))
+                    predicted = self._predicted(layer, self._pool(layer, y))
                     self._momentum_step(f"{layer.name}.weight", self.weights[layer.name],
                                         predicted.reshape(layer.weight_shape))
 
@@ -69,7 +69,7 @@ class Reference:
                 before.retain_grad()
             outputs[layer.name], self._before[layer.name] = y, before
             if self.predictor and isinstance(layer, Convolution):
-                pooled = self.tensors[f"{layer.name}.pooled"] = self._pool(layer, before.detach())
+                pooled = self.tensors[f"{layer.name}.pooled"] = self._pool(layer, y.detach())
                 present = copy.deepcopy(self.predictor)  # its weights will change before its gradient is taken
                 self._present[layer.name] = present.conv, present.features(pooled.permute(2, 0, 1)[:, None])
                 self._predictions[layer.name] = self._predicted(layer, pooled).detach()
@@ -96,10 +96,10 @@ class Reference:
             return rounded(functional.leaky_relu(y, activation.slope).clamp_max(activation.most)), y
         return rounded(y), y
 
-    def _pool(self, layer, before):
+    def _pool(self, layer, y):
         """(size, size, channels), as the image holds it."""
         size = self.training.predictor.size
-        mean = before.mean(0).permute(2, 0, 1)
+        mean = y.mean(0).permute(2, 0, 1)
         return functional.adaptive_avg_pool2d(mean, size).permute(1, 2, 0)
 
     def _predicted(self, layer, pooled):

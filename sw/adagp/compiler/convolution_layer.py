@@ -8,14 +8,11 @@ from .operation import Work
 
 
 def forward(e: Emitter, operation: Convolution, work: Work) -> None:
-    """y = activation(x ∗ weight + bias); with a prediction its pooled mean before the activation."""
-    images, height, width, channels = work.output.shape
-    rows, mean = e.scratch.bank_words, None
-    if work.prediction and work.prediction.pooled:
-        mean = finish.PooledMean(e, work.prediction.pooled, images, height, width, rows)
+    """y = activation(x ∗ weight + bias)."""
+    rows = e.scratch.bank_words
     if operation.activation and operation.activation.slope:
-        rows -= 1 + (work.prediction.pooled.shape[0] ** 2 if mean else 0)  # what else is in the bank of the slope
-    store = finish.StoreActivations(e, work.output, operation.activation, rows, mean)
+        rows -= 1  # a bias is in the bank of the slope
+    store = finish.StoreActivations(e, work.output, operation.activation, rows)
     convolution.forward(e, operation, Images(tensor=work.inputs[0]), work.parameters["weight"],
                         work.parameters.get("bias"), store, most_rows=rows)
 

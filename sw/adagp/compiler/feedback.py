@@ -72,9 +72,6 @@ class FeedbackProgram:
         """What an image has to hold beside the parameters and zeros."""
         return {self.identity.name: torch.eye(self.classes), self.ones.name: torch.ones(self.classes, self.classes)}
 
-    def pooled(self, layer: Convolution) -> None:
-        """It needs nothing from the forward pass but the outputs."""
-
     def matrices(self, layer: Convolution) -> tuple[Tensor, None]:
         """The prediction as a matrix (output channels, weights of one), for comparison."""
         return self._predictions[layer.name], None

@@ -4,16 +4,15 @@ Each class takes its words of the vector memory when it is made, and is then cal
 the passes of :mod:`.convolution`.
 """
 
-from collections.abc import Callable
 from copy import copy
 from dataclasses import replace
 from itertools import cycle
 
-from adagp.spec.isa import Function, Memory
+from adagp.spec.isa import Function
 
 from .activation import activate, gate
 from .emitter import Emitter, Run, Tile
-from .functions import fold, reciprocal, rsqrt
+from .functions import reciprocal, rsqrt
 from .operation import Activation, Target, Work
 from .optimizer import SGD, Adam
 from .quality import Agreement
@@ -29,28 +28,21 @@ def add_bias(e: Emitter, tile: Tile, bias_word: int | None, relu: bool = False) 
 
 
 class StoreActivations:
-    """Bias, activation, store; what was there before the activation goes to ``pool`` if there is one.
+    """Bias, activation, store.
 
     Tiles have at most ``words`` rows; an activation with a slope takes as many words of bank 3.
     """
 
-    def __init__(self, e: Emitter, matrix: Tensor, activation: Activation | None, words: int = 0,
-                 pool: "PooledMean | None" = None):
-        self.e, self.matrix, self.activation, self.pool = e, matrix, activation, pool
-        self.ordered = pool is not None
+    def __init__(self, e: Emitter, matrix: Tensor, activation: Activation | None, words: int = 0):
+        self.e, self.matrix, self.activation = e, matrix, activation
         self._temporary = e.scratch.vector(words, 3) if activation and activation.slope else None
 
     def __call__(self, tile: Tile, bias_word: int | None) -> None:
         relu = self.activation == Activation()
-        with self.e.builder.purpose(work="predict"):
-            add_rest = self.pool.begin(tile, bias_word) if self.pool else None
         add_bias(self.e, tile, bias_word, relu)
         if not relu:
             activate(self.e, self.activation, tile.word, tile.rows, self._temporary)
         self.e.store_tile(self.matrix, tile)
-        if add_rest:
-            with self.e.builder.purpose(work="predict"):
-                add_rest()
 
 
 class StoreGradient:
@@ -77,95 +69,6 @@ class StoreGradient:
         self._turn ^= 1
         self.e.load_tile(tensor, tile, self._words[self._turn])
         return self._words[self._turn]
-
-
-class PooledMean:
-    """Mean over the batch, then adaptive average pooling to size × size, of a layer's outputs.
-
-    ``pooled`` is (size, size, channels): position outermost, so that the predictor reads each
-    channel as a sample. Tiles must come column by column, each column's in order of pixels.
-    """
-
-    def __init__(self, e: Emitter, pooled: Tensor, images: int, height: int, width: int, tile_words: int):
-        self.e, self.images, self.height, self.width = e, images, height, width
-        self.size, channels = pooled.shape[0], pooled.shape[2]
-        self.matrix = pooled.view(self.size * self.size, channels)
-        self.sum = e.scratch.vector(self.size * self.size, 3)
-        self.temporary = e.scratch.vector(-(-tile_words // 2), 2)
-
-    def begin(self, tile: Tile, bias_word: int | None) -> Callable[[], None]:
-        """Takes what it needs of ``tile``, to which the bias is still to be added; calling the result
-        emits the rest. So the array has its accumulators back early."""
-        e, pixels, size = self.e, self.height * self.width, self.size * self.size
-        if tile.row == 0:
-            e.fill(Memory.VECTOR, self.sum * e.config.vector_lanes, size * e.config.vector_lanes)
-        images = tile.rows // pixels
-        half, first_row = images // 2, tile.row % pixels // self.width
-        if not half:
-            self._pool(tile.word, first_row, tile.rows // self.width)
-            return lambda: self._finish(tile, bias_word)
-        e.vector(self.temporary, tile.word, half * pixels, b=tile.word + half * pixels, plus="b")
-        if images % 2:
-            e.vector(self.temporary, self.temporary, pixels, b=tile.word + 2 * half * pixels, plus="b")
-
-        def rest() -> None:
-            fold(e, self.temporary, self.temporary, half, pixels, self.temporary)
-            self._pool(self.temporary, first_row, self.height)
-            self._finish(tile, bias_word)
-        return rest
-
-    def _pool(self, source: int, first_row: int, rows: int) -> None:
-        """Adds each output position's window, as far as its rows are in the tile."""
-        across = _window_terms(self.width, self.size)
-        for down in _window_terms(self.height, self.size):
-            down = [(index, row - first_row) for index, row in down if first_row <= row < first_row + rows]
-            for y0, ny, row, row_step in _runs(down):
-                for terms in across:
-                    for x0, nx, column, column_step in _runs(terms):
-                        d = self.sum + y0 * self.size + x0
-                        self.e.vector(d, d, ((nx, 1, 1, column_step), (ny, self.size, self.size, row_step * self.width)),
-                                      b=source + row * self.width + column, plus="b")
-
-    def _finish(self, tile: Tile, bias_word: int | None) -> None:
-        if tile.row + tile.rows < self.images * self.height * self.width:
-            return
-        sides = [[len(range(*_window(index, length, self.size))) for index in range(self.size)]
-                 for length in (self.height, self.width)]
-        if len({height * width for height in sides[0] for width in sides[1]}) == 1:
-            self.e.vector(self.sum, self.sum, self.size * self.size,
-                          times=1 / (self.images * sides[0][0] * sides[1][0]))
-        else:
-            for y, height in enumerate(sides[0]):
-                for x, width in enumerate(sides[1]):
-                    word = self.sum + y * self.size + x
-                    self.e.vector(word, word, 1, times=1 / (self.images * height * width))
-        pooled = Tile(word=self.sum, row=0, loops=((self.size * self.size, 1),), column=tile.column, columns=tile.columns)
-        add_bias(self.e, pooled, bias_word)
-        self.e.store_tile(self.matrix, pooled)
-
-
-def _window(index: int, length: int, size: int) -> tuple[int, int]:
-    """The positions that adaptive pooling of ``length`` to ``size`` averages into ``index``."""
-    return index * length // size, -(-(index + 1) * length // size)
-
-
-def _window_terms(length: int, size: int) -> list[list[tuple[int, int]]]:
-    """The k-th positions of all windows that have one, as (window, position), for each k."""
-    windows = [range(*_window(index, length, size)) for index in range(size)]
-    return [[(index, window[k]) for index, window in enumerate(windows) if k < len(window)]
-            for k in range(max(map(len, windows)))]
-
-
-def _runs(pairs: list[tuple[int, int]]):
-    """Cuts (index, position) pairs into (first index, count, first position, step)."""
-    while pairs:
-        count, step = 1, 0
-        for (index, position), (next_index, next_position) in zip(pairs, pairs[1:]):
-            if next_index != index + 1 or (count > 1 and next_position - position != step):
-                break
-            count, step = count + 1, next_position - position
-        yield pairs[0][0], count, pairs[0][1], step
-        pairs = pairs[count:]
 
 
 class StorePrediction:

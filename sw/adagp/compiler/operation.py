@@ -115,12 +115,10 @@ class Target:
 class Prediction:
     """What a layer shares with the predictor of its weight gradient.
 
-    The forward pass leaves the ``pooled`` outputs, if they are wanted. The backward pass reads the
-    ``prediction`` (output channels, weights of one), measures its ``quality`` and leaves the gradient
-    of its mean squared ``error``, if those are wanted.
+    The backward pass reads the ``prediction`` (output channels, weights of one), measures its
+    ``quality`` and leaves the gradient of its mean squared ``error``, if those are wanted.
     """
 
-    pooled: Tensor | None = None
     prediction: Tensor | None = None
     error: Tensor | None = None
     quality: Quality | None = None

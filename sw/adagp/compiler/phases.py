@@ -61,9 +61,6 @@ class GradientPredictor(Protocol):
     timely: bool
     """Whether it predicts as soon as a layer's output is there, or only when the error is known."""
 
-    def pooled(self, layer: Convolution) -> Tensor | None:
-        """Where the forward pass is to leave the pooled mean of the layer's outputs."""
-
     def matrices(self, layer: Convolution) -> tuple[Tensor, Tensor | None]:
         """Where the prediction is kept, and where the gradient of its squared error is wanted."""
 
@@ -136,18 +133,15 @@ class Phases:
     def _forward_with(self, main: Emitter, side: Emitter, use: Callable[[Emitter, Convolution], None]) -> None:
         """All operations; ``use`` of each prediction that is possible then."""
         for operation in self.operations:
-            self._forward(main, operation, pool=True)
+            self._forward(main, operation)
             if self._is_predicted(operation) and self.predictor.timely:
                 use(side, operation)
 
-    def _forward(self, e: Emitter, operation: Operation, training: bool = True, pool: bool = False) -> None:
-        options = {}
-        if pool and self._is_predicted(operation):
-            options["prediction"] = Prediction(pooled=self.predictor.pooled(operation))
+    def _forward(self, e: Emitter, operation: Operation, training: bool = True) -> None:
         e.scratch.begin(operation.name)
         with self._working(e, operation, "forward"):
             MODULES[type(operation)].forward(e, operation, self.placement.forward_work(
-                operation, training=training, **options))
+                operation, training=training))
 
     def _loss(self, e: Emitter) -> None:
         place = self.placement

@@ -17,6 +17,7 @@ from .images import Images
 from .network import Convolution, MaxPool
 from .operation import Activation, Target, Work
 from .optimizer import Adam
+from .pooled_mean import pooled_mean
 from .residence import Residence
 from .tensors import Layout, Tensor
 
@@ -125,10 +126,6 @@ class PredictorProgram:
         """What an image has to hold beside the parameters and zeros."""
         return {self.powers.name: torch.ones(2)}
 
-    def pooled(self, layer: Convolution) -> Tensor:
-        """Where the forward pass leaves the pooled mean of ``layer``."""
-        return self._activations[layer.name]["pooled"]
-
     def _buffer(self, name: str, samples: int, *shape: int) -> Tensor:
         buffer = self.buffers[name]
         return replace(buffer, shape=(samples, *shape))
@@ -144,10 +141,11 @@ class PredictorProgram:
 
     def predict(self, e: Emitter, layer: Convolution, work: Work, error: Tensor, consume_for,
                 most_rows: int | None = None) -> None:
-        """The gradient of ``layer``'s weights from its pooled outputs, given in tiles to
-        ``consume_for()``, with at most ``most_rows`` rows each. It looks at no ``work`` or ``error``."""
+        """The gradient of ``layer``'s weights from the output of its ``work``, given in tiles to
+        ``consume_for()``, with at most ``most_rows`` rows each. It looks at no ``error``."""
         size, channels, samples = self.config.size, self.config.channels, layer.channels
         pooled, hidden, features = (self._activations[layer.name][name] for name in ("pooled", "hidden", "features"))
+        pooled_mean(e, layer.name, work.output, pooled)
         e.scratch.begin(self.conv.name)
         matrix = hidden.view(samples * size * size, channels)
         convolution.forward(e, self.conv, Images(tensor=pooled, inner=True), self.parameters["conv.weight"],

@@ -47,7 +47,7 @@ class _Forward:
             e, tilings=pixel_tilings(images, height), words=lambda tile: tile.count * tile.rows * width,
             pixels=lambda tile: input_window(layer, tile).pixels, most_words=most_words, channels=largest.channels,
             taps=self.taps, chunks=lambda n: kernel_chunks(layer, n, array.rows), widths=widths,
-            ordered=getattr(consume, "ordered", False), whole=largest.groups > 1)
+            whole=largest.groups > 1)
         if not plan:
             pixels = input_window(self.layer, PixelTile(0, 1, 0, 1)).pixels
             raise CompileError(

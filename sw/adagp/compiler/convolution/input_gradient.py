@@ -108,7 +108,7 @@ class _InputGradient:
             e, tilings=pixel_tilings(dy.shape[0], height, down), words=lambda tile: tile.count * tile.rows * width,
             pixels=lambda tile: seen.window(tile).pixels, most_words=e.scratch.bank_words, channels=largest.outputs,
             taps=self.taps, chunks=lambda n: kernel_chunks(layer, n, array.rows) / (down * right), widths=widths,
-            ordered=getattr(consume, "ordered", False), whole=largest.groups > 1)
+            whole=largest.groups > 1)
         if not plan:
             pixels = seen.window(PixelTile(0, 1, 0, min(down, height))).pixels
             raise CompileError(

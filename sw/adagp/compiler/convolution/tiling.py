@@ -13,8 +13,7 @@ from ..emitter import Emitter, Tile
 from ..network import Convolution
 
 Consume = Callable[[Tile, int | None], None]
-"""Takes a tile and the address of the word with its columns' biases, if there are any. One with a
-true attribute ``ordered`` gets its tiles column by column, each column's in the order of pixels."""
+"""Takes a tile and the address of the word with its columns' biases, if there are any."""
 
 
 LATENCY = 48
@@ -110,7 +109,7 @@ class StreamPlan:
 
 def plan_streaming(e: Emitter, *, tilings: Iterator[list[PixelTile]], words: Callable[[PixelTile], int],
                    pixels: Callable[[PixelTile], int], most_words: int, channels: int, taps: int,
-                   chunks: Callable[[int], float], widths: list[int], ordered: bool, whole: bool) -> StreamPlan | None:
+                   chunks: Callable[[int], float], widths: list[int], whole: bool) -> StreamPlan | None:
     """The plan of fewest cycles; none if nothing fits.
 
     A tile takes ``words(tile)`` accumulators and ``pixels(tile)`` pixels of the stream memory, wherever it
@@ -138,9 +137,8 @@ def plan_streaming(e: Emitter, *, tilings: Iterator[list[PixelTile]], words: Cal
         cycles = len(widths) * sum(number * (max(passes * max(size, array.rows), size + LATENCY) + INSTRUCTIONS)
                                    for size, _, number in shapes)
         start = (window * 2 + taps * widths[0] * 4) * slice_channels / bus
-        most_columns = 1 if ordered and len(tiles) > 1 else most_words // size
         for columns in sorted({-(-len(widths) // parts) for parts in range(1, len(widths) + 1)}):
-            if columns > most_columns:
+            if columns * size > most_words:
                 break
             once = len(tiles) == 1 or columns * len(slices) <= weights
             loads = pixel_beats * (1 if kept else -(-len(widths) // columns)) + weight_beats * (1 if once else len(tiles))
