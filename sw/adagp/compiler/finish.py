@@ -8,7 +8,7 @@ from copy import copy
 from dataclasses import replace
 from itertools import cycle
 
-from adagp.spec.isa import Function
+from adagp.spec.isa import Function, Memory
 
 from .activation import activate, gate
 from .emitter import Emitter, Run, Tile
