@@ -21,7 +21,7 @@ from itertools import islice
 import numpy as np
 
 from adagp.spec.config import AcceleratorConfig
-from adagp.spec.isa import Engine, Instruction, Vector
+from adagp.spec.isa import Engine, Instruction, Memory, Vector
 
 from .chaining import VECTOR_LATENCY, WrittenWords
 from .emitter import Emitter
@@ -30,6 +30,7 @@ from .scratch import Scratch
 from .timing import Duration, duration
 
 MAIN, SIDE = 0, 1
+_ARRAYS = Engine.ARRAY, Engine.PREDICTOR
 
 _WINDOW = 3
 """Operations of a thread that may be under way at the same time."""
@@ -47,6 +48,8 @@ class _Recorded:
     operation: int
     """Number of the operation within the thread."""
     time: Duration
+    banks: frozenset[int]
+    """Those of the vector memory that it uses."""
     before: dict[int, int]
     """Earlier recorded instructions that must be issued before: least cycles from start to start."""
     after: list[int] = field(default_factory=list)
@@ -86,8 +89,11 @@ class Recorder:
             before[other] = 0 if self._recorded[other].engine is instruction.engine else time.occupied + time.latency
         if isinstance(instruction, Vector):
             before |= self._chained(instruction, index)
+        size = self.config.vector_elements // self.config.vector_banks
+        banks = frozenset(bank % self.config.vector_banks for space, footprint, _ in accesses if space == Memory.VECTOR
+                          for bank in range(footprint.low // size, -(-footprint.high // size)))
         self._recorded.append(_Recorded(
-            instruction, purpose, number, operation, duration(instruction, self.config), before))
+            instruction, purpose, number, operation, duration(instruction, self.config), banks, before))
         for other in before:
             self._recorded[other].after.append(index)
         for space, footprint, write in accesses:
@@ -137,19 +143,19 @@ class Thread(Purposeful):
 def emitters(recorder: Recorder) -> tuple[Emitter, Emitter]:
     """One for the model's work on the main array, one for the predictor's on its own.
 
-    The latter has a quarter of the words of every bank of the vector memory.
+    The latter has a quarter of the banks of the vector memory, so that neither array waits for the other's.
     """
     config = recorder.config
-    words = config.vector_words // config.vector_banks
-    side = words // 4
-    return (Emitter(config, Engine.ARRAY, recorder.thread(MAIN), Scratch(config, words=(0, words - side))),
-            Emitter(config, Engine.PREDICTOR, recorder.thread(SIDE),
-                    Scratch(config, Engine.PREDICTOR, words=(words - side, side))))
+    banks = range(config.vector_banks)
+    own = len(banks) - max(1, len(banks) // 4)
+    return (Emitter(config, Engine.ARRAY, recorder.thread(MAIN), Scratch(config, banks=banks[:own])),
+            Emitter(config, Engine.PREDICTOR, recorder.thread(SIDE), Scratch(config, Engine.PREDICTOR, banks=banks[own:])))
 
 
 class _Timeline:
     """The machine's time, as far as the order of issue decides it: engines in order, queues of limited
-    length, a dispatcher that stands still while the queue that it needs is full. Only ``threads`` exist."""
+    length, a dispatcher that stands still while the queue that it needs is full, banks of the vector
+    memory that nobody else gets at while an array adds to them. Only ``threads`` exist."""
 
     def __init__(self, recorded: list[_Recorded], config: AcceleratorConfig, threads: Sequence[int]):
         self.recorded = recorded
@@ -167,6 +173,7 @@ class _Timeline:
                 operations[each.operation][each.engine].append(index)
                 self._missing[index] = sum(recorded[other].thread in threads for other in each.before)
         self._free = dict.fromkeys(Engine, 0)
+        self._held = dict.fromkeys(range(config.vector_banks), 0)
         self._queues = {engine: deque(maxlen=config.queue_depth) for engine in Engine}
         self._dispatched = 0
 
@@ -200,8 +207,9 @@ class _Timeline:
 
     def start(self, index: int) -> int:
         """When the instruction starts if it is issued next."""
-        engine = self.recorded[index].engine
-        return max(self._free[engine], self._ready[index], self._dispatch(engine) + 2)
+        recorded = self.recorded[index]
+        return max(self._free[recorded.engine], self._ready[index], self._dispatch(recorded.engine) + 2,
+                   *(self._held[bank] for bank in recorded.banks))
 
     def issue(self, index: int) -> None:
         recorded, start = self.recorded[index], self.start(index)
@@ -213,7 +221,10 @@ class _Timeline:
         self.order.append(index)
         self._free[engine] = start + time.occupied
         self._queues[engine].append(start)
-        self.end = max(self.end, start + time.occupied + time.latency)
+        end = start + time.occupied + time.latency
+        self.end = max(self.end, end)
+        if engine in _ARRAYS:
+            self._held.update(dict.fromkeys(recorded.banks, end))
         for other in recorded.after:
             if other in self._missing:
                 self._missing[other] -= 1
