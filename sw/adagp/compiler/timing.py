@@ -18,6 +18,13 @@ EXTERNAL_LATENCY = 45
 """The same for external memory that answers after some 30 cycles."""
 
 
+EXTERNAL_RUN = 2
+"""Cycles that a run of bytes takes at least there, where 16 bursts may be outstanding at once."""
+
+ACCUMULATION = 8
+"""Cycles from one vector to the next one that adds to the same word."""
+
+
 @dataclass(frozen=True)
 class Duration:
     """``occupied`` cycles until the engine takes the next instruction, ``latency`` more to completion."""
@@ -42,7 +49,8 @@ def duration(instruction: Instruction, config: AcceleratorConfig) -> Duration:
     size = Format(i.format).bytes
     latency = LOCAL_LATENCY if i.local else EXTERNAL_LATENCY
     runs, length = (i.count1 * i.count2, i.length * i.count0) if i.dense else (counts, i.length)
-    return Duration(runs * -(-length * size // config.bus_bytes) + 2, latency)
+    beats = -(-length * size // config.bus_bytes)
+    return Duration(runs * (beats if i.local else max(beats, EXTERNAL_RUN)) + 2, latency)
 
 
 def _array(i: Array, config: AcceleratorConfig) -> Duration:
@@ -50,6 +58,6 @@ def _array(i: Array, config: AcceleratorConfig) -> Duration:
     vectors = i.stream_count0 * i.stream_count1 * i.stream_count2
     chunks = -(-i.row_count0 * i.row_count1 * i.row_count2 // array.rows)
     tiles = chunks * i.outer_count0 * i.outer_count1
-    return Duration(tiles * max(vectors, array.rows), 5 * array.rows + array.columns + 20)
+    return Duration(tiles * max(vectors, array.rows, ACCUMULATION if chunks > 1 else 0), 5 * array.rows + array.columns + 20)
 
 
