@@ -10,6 +10,7 @@ from adagp.compiler.emitter import Emitter
 from adagp.compiler.images import Images
 from adagp.compiler.network import Convolution
 from adagp.compiler.operation import Activation, Target
+from adagp.compiler.ordering import MAIN, Recorder
 from adagp.compiler.tensors import Layout
 from adagp.golden import GoldenMachine
 from adagp.spec.config import AcceleratorConfig
@@ -49,7 +50,8 @@ class PassResult:
 def pass_program(config: AcceleratorConfig, layer: Convolution, batch: int, which: Pass,
                  forward=convolution.forward) -> tuple[bytes, Layout]:
     """A program that is one pass of ``layer``, and the tensors that it works on."""
-    layout, e = Layout(), Emitter(config)
+    layout, recorder = Layout(), Recorder(config)
+    e = Emitter(config, builder=recorder.thread(MAIN))
     in_height, in_width, channels = layer.image
     height, width, outputs = layer.output
     x = layout.place("x", (batch, in_height, in_width, channels), Format.OPERAND)
@@ -74,7 +76,7 @@ def pass_program(config: AcceleratorConfig, layer: Convolution, batch: int, whic
         update = finish.MomentumUpdate(e, OPTIMIZER, weight.view(*matrix), momentum.view(*matrix), rows, slots=4)
         update_bias = update.sharing(bias.view(*column), bias_momentum.view(*column))
         convolution.weight_gradient(e, layer, Images(tensor=x), y, update, update_bias, most_rows=rows)
-    return e.builder.finish(), layout
+    return recorder.program().finish(), layout
 
 
 _READ = {Pass.FORWARD: ("x", "weight", "bias"), Pass.INPUT_GRADIENT: ("x", "y", "weight"),

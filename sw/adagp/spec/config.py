@@ -61,8 +61,8 @@ class AcceleratorConfig:
     bus_bits: int = 128
     stream_elements: int = 32768
     stationary_elements: int = 32768
-    vector_words: int = 4096
-    vector_banks: int = 8
+    vector_words: int = 2048
+    vector_banks: int = 4
     queue_depth: int = 16
     burst_beats: int = 16
     read_buffer_beats: int = 128
@@ -162,14 +162,14 @@ def _power_of_two(value: int) -> int:
 
 PRESETS = {
     "tiny": AcceleratorConfig(rows=4, columns=4, bus_bits=64, stream_elements=8192,
-                              stationary_elements=8192, vector_words=1024, vector_banks=4,
-                              predictor_rows=2, predictor_columns=4),
-    "small": AcceleratorConfig(rows=8, columns=8, predictor_rows=4, predictor_columns=8),
-    "paper": AcceleratorConfig(rows=12, columns=15, predictor_rows=8, predictor_columns=10,
-                               predictor_elements=1 << 22, predictor_stream_elements=8192,
+                              stationary_elements=8192, vector_words=1024, predictor_rows=2, predictor_columns=4),
+    "small": AcceleratorConfig(rows=8, columns=8, vector_words=4096, vector_banks=8, predictor_rows=4,
+                               predictor_columns=8),
+    "paper": AcceleratorConfig(rows=12, columns=15, vector_words=4096, vector_banks=8, predictor_rows=8,
+                               predictor_columns=10, predictor_elements=1 << 22, predictor_stream_elements=8192,
                                predictor_stationary_elements=8192),
-    "large": AcceleratorConfig(rows=16, columns=16, predictor_rows=8, predictor_columns=16,
-                               predictor_elements=1 << 18, predictor_stream_elements=8192,
+    "large": AcceleratorConfig(rows=16, columns=16, vector_words=4096, vector_banks=8, predictor_rows=8,
+                               predictor_columns=16, predictor_elements=1 << 18, predictor_stream_elements=8192,
                                predictor_stationary_elements=8192),
 }
 
