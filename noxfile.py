@@ -26,7 +26,7 @@ def tests(run: nox.Session) -> None:
 
 @nox.session(default=False)
 def bench(run: nox.Session) -> None:
-    """Measure utilisation, VGG13, depthwise mappings, simulation speed, Verilog and all operand products; report in build/bench."""
+    """Measure utilisation, the designs, accuracy against speed, simulation speed, Verilog; report in build/bench."""
     install(run)
     run.run("python", "-m", "adagp_flows.bench", *run.posargs)
 

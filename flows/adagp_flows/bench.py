@@ -4,8 +4,9 @@ Parts: ``passes`` (array utilisation of each pass), ``depthwise`` (on the array 
 unit), ``vgg`` (each pass of VGG13's convolutions against its roofline; an hour), ``simulator``
 (seconds to build, cycles per second), ``verilog`` (seconds and lines of the 180-element design),
 ``products`` (the processing element on all 2³² operand pairs; minutes) and ``designs`` (what predicted
-gradients save on blocks of well-known networks; half an hour). All by default. Figures of one run
-stand in ``build/bench/report.json``; a part that is not measured keeps its former figures.
+gradients save on blocks of well-known networks; an hour) and ``frontier`` (accuracy against speed of
+schedules and predictors; half an hour). All by default. Figures of one run stand in
+``build/bench/report.json``; a part that is not measured keeps its former figures.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from adagp_tb import arithmetic_bench, bench as simulator_bench, depthwise_bench
 
 from .designs_bench import designs
 from .files import replace_file
+from .frontier_bench import frontier
 
 REPORT = Path("build/bench/report.json")
 
@@ -92,7 +94,7 @@ def products() -> dict:
     return {"pairs": result.pairs, "wrong": result.wrong, "seconds": result.seconds}
 
 
-PARTS = {part.__name__: part for part in (passes, depthwise, vgg, simulator, verilog, products, designs)}
+PARTS = {part.__name__: part for part in (passes, depthwise, vgg, simulator, verilog, products, designs, frontier)}
 
 
 def main() -> int:

@@ -13,6 +13,7 @@ from adagp.compiler import Training, compile_training
 from adagp.golden import GoldenMachine
 from adagp.spec.config import AcceleratorConfig
 from adagp.spec.isa import Engine, Pass
+from adagp.spec.machine import Machine
 from adagp.spec.registers import field
 from adagp.spec.schedule import Phase, Row, Schedule
 from adagp_tb import timeline
@@ -68,10 +69,10 @@ def simulate(workload: Workload, config: AcceleratorConfig, timing: MemoryTiming
     size = training.image_bytes(workload.epoch + workload.test_batches)
     rtl = RtlMachine(config, size, latency=timing.latency, interval=timing.interval,
                      stall_probability=timing.stall_probability, seed=timing.seed)
-    pair = _Pair(workload, training, rtl, GoldenMachine(config, size))
+    run = _Run(workload, training, rtl, GoldenMachine(config, size))
     baseline = training.predictor is None
     result = RunResult(config=config, schedule=None if baseline else workload.schedule, predictor=training.predictor,
-                       epoch=workload.epoch, accuracy_before=pair.evaluate())
+                       epoch=workload.epoch, accuracy_before=run.evaluate())
     accuracy = result.accuracy_before
 
     def watch(batch: int) -> None:
@@ -83,10 +84,11 @@ def simulate(workload: Workload, config: AcceleratorConfig, timing: MemoryTiming
 
     while result.epochs < workload.epochs:
         epochs = min(workload.epochs_per_start, workload.epochs - result.epochs)
-        counters = pair.train(result.epochs, epochs, watch)
+        run.train(result.epochs, epochs, watch)
+        counters = Counter({name: rtl.counter(name) for name in _COUNTERS})
         result.register_writes += rtl.register_writes
         watch((result.epochs + epochs) * workload.epoch)
-        accuracy = pair.evaluate()
+        accuracy = run.evaluate()
         result.stretches.append(Stretch(epochs=epochs, counters=counters, accuracy=accuracy))
     progress(workload.batches, accuracy)
     result.predictor_bytes = {phase: result.batches(phase) * predictor_bytes(training, phase)
@@ -94,7 +96,7 @@ def simulate(workload: Workload, config: AcceleratorConfig, timing: MemoryTiming
     if not baseline and workload.schedule.adaptive:
         result.quality = {layer.name: _float(rtl.read(f"QUALITY[{1 + index}]"))
                           for index, layer in enumerate(training.convolutions[:63])}
-    result.recorded = pair.record(record, workload.batches)
+    result.recorded = run.record(record, workload.batches)
     rtl.close()
     return result
 
@@ -105,11 +107,21 @@ def register_value(machine: RtlMachine, register: str, name: str) -> int:
     return (machine.read(register) & part.mask) >> part.lsb
 
 
-class _Pair:
-    """A workload on two machines that must agree whenever they stand still."""
+def rehearse(workload: Workload, config: AcceleratorConfig) -> tuple[dict[Phase, int], float]:
+    """The same run on the golden machine alone: batches by phase, and the accuracy in the end."""
+    training = compile_workload(workload, config)
+    golden = GoldenMachine(config, training.image_bytes(workload.epoch + workload.test_batches))
+    run = _Run(workload, training, golden)
+    run.train(0, workload.epochs)
+    batches = {phase: golden.counter(f"PHASE_BATCHES[{phase.value}]") for phase in Phase}
+    return batches, run.evaluate()
 
-    def __init__(self, workload: Workload, training: Training, rtl: RtlMachine, golden: GoldenMachine):
-        self.workload, self.training, self.rtl, self.golden = workload, training, rtl, golden
+
+class _Run:
+    """A workload on one machine, or on several that must agree whenever they stand still."""
+
+    def __init__(self, workload: Workload, training: Training, *machines: Machine):
+        self.workload, self.training, self.machines = workload, training, machines
         self.samples = workload.epoch + workload.test_batches
         self.schedule = Schedule(warmup=0) if training.predictor is None else workload.schedule
         kept, tested = workload.epoch * workload.batch, workload.test_batches * workload.batch
@@ -118,21 +130,19 @@ class _Pair:
         self.test_labels = labels[kept:]
         torch.manual_seed(workload.seed)
         predictor = training.new_predictor() if training.predictor else None
-        for machine in self._machines:
+        for machine in machines:
             training.image(machine.memory, copy.deepcopy(workload.model), data, labels, predictor)
             training.configure(machine, self.samples, self.schedule, epoch=workload.epoch, step=workload.step)
 
-    @property
-    def _machines(self) -> tuple[RtlMachine, GoldenMachine]:
-        return self.rtl, self.golden
-
-    def train(self, done: int, epochs: int, watch: Callable[[int], None]) -> Counter[str]:
-        """Runs ``epochs`` epochs after ``done`` from one doorbell; what was counted meanwhile."""
+    def train(self, done: int, epochs: int, watch: Callable[[int], None] | None = None) -> None:
+        """Runs ``epochs`` epochs after ``done`` from one doorbell. ``watch`` is told of the progress of an
+        RTL. Counters are those of these batches."""
         epoch = self.workload.epoch
         self._prepare(mode=self.schedule.registers()["MODE"], batches=epochs * epoch, sample=0)
         self._write("CONTROL", field("CONTROL", "clear_counters").mask)
-        self._run(f"batches {done * epoch} to {(done + epochs) * epoch - 1}", lambda: self.rtl.run(progress=watch))
-        return Counter({name: self.rtl.counter(name) for name in _COUNTERS})
+        first = self.machines[0]
+        self._run(f"batches {done * epoch} to {(done + epochs) * epoch - 1}",
+                  (lambda: first.run(progress=watch)) if watch else first.run)
 
     def evaluate(self) -> float:
         """Share of the test samples that the machine classifies correctly."""
@@ -140,7 +150,7 @@ class _Pair:
         logits = []
         for sample in range(self.workload.epoch, self.samples):
             self._prepare(mode=mode, batches=1, sample=sample)
-            self._run(f"evaluation of batch {sample - self.workload.epoch}", self.rtl.run)
+            self._run(f"evaluation of batch {sample - self.workload.epoch}", self.machines[0].run)
             logits.append(self._logits())
         return (torch.cat(logits).argmax(1) == self.test_labels).double().mean().item()
 
@@ -151,11 +161,11 @@ class _Pair:
             return []
         row = Row(gp=count, bp=count) if Phase.GP in self.training.programs else Row()
         batches = row.gp + count
-        for machine in self._machines:
+        for machine in self.machines:
             self.training.configure(machine, self.samples, Schedule(warmup=0, rows=(row,)), epoch=self.workload.epoch)
         self._write("BATCHES", batches)
         recorded: list[Timeline] = []
-        self._run("recorded batches", lambda: recorded.extend(timeline.record(self.rtl)))
+        self._run("recorded batches", lambda: recorded.extend(timeline.record(self.machines[0])))
         recorded = [each for each in recorded if each.phase in (Phase.BP, Phase.GP)]
         return [RecordedBatch(number=number + index, timeline=each, program=self.training.programs[each.phase],
                               purposes=self.training.purposes[each.phase]) for index, each in enumerate(recorded)]
@@ -163,28 +173,27 @@ class _Pair:
     def _prepare(self, *, mode: int, batches: int, sample: int) -> None:
         self._write("MODE", mode)
         self._write("BATCHES", batches)
-        for machine in self._machines:
+        for machine in self.machines:
             self.training.seek(machine, self.samples, sample)
 
     def _write(self, register: str, value: int) -> None:
-        for machine in self._machines:
+        for machine in self.machines:
             machine.write(register, value)
 
-    def _run(self, what: str, run_rtl: Callable[[], None]) -> None:
-        """Runs both machines at the same time; Python is free while the RTL is clocked."""
-        with ThreadPoolExecutor(1) as pool:
-            golden = pool.submit(self.golden.run)
-            run_rtl()
-            golden.result()
-        self._compare(what)
-
-    def _compare(self, what: str) -> None:
-        if text := difference(self.training, self.rtl.memory, self.golden.memory):
-            raise BitMismatch(f"after {what} {text}")
+    def _run(self, what: str, run_first: Callable[[], None]) -> None:
+        """Runs all machines at the same time; Python is free while an RTL is clocked."""
+        with ThreadPoolExecutor() as pool:
+            others = [pool.submit(machine.run) for machine in self.machines[1:]]
+            run_first()
+            for other in others:
+                other.result()
+        for other in self.machines[1:]:
+            if text := difference(self.training, self.machines[0].memory, other.memory):
+                raise BitMismatch(f"after {what} {text}")
 
     def _logits(self) -> torch.Tensor:
         last = self.training.layers[-1]
-        return self.training.tensors[f"{last.name}.output"].read(self.rtl.memory).flatten(1)
+        return self.training.tensors[f"{last.name}.output"].read(self.machines[0].memory).flatten(1)
 
 
 def _float(bits: int) -> float:
