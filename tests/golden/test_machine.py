@@ -121,7 +121,7 @@ def test_identification_tells_the_configuration():
     machine = GoldenMachine(preset("paper"), 64)
     assert machine.read("ID") == 0x0ADA6B00
     assert machine.read("ARRAY").to_bytes(4, "little") == bytes([12, 15, 0, 16])
-    assert machine.read("MEMORIES").to_bytes(4, "little") == bytes([15, 15, 11, 16])
+    assert machine.read("MEMORIES").to_bytes(4, "little") == bytes([15, 15, 12, 16])
 
 
 def test_errors_of_the_host_name_parameter_rule_and_value():

@@ -110,7 +110,7 @@ class Bench:
     def _number(engine, payload):
         """Where :func:`instruction` has put the number, counted by hand from the documented fields."""
         position, width = {Engine.LOAD: (49, 20), Engine.ARRAY: (33, 20), Engine.PREDICTOR: (33, 20),
-                           Engine.VECTOR: (98, 16), Engine.STORE: (52, 20)}[engine]
+                           Engine.VECTOR: (102, 16), Engine.STORE: (52, 20)}[engine]
         return payload >> position & (1 << width) - 1
 
 

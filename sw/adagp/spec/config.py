@@ -165,7 +165,7 @@ PRESETS = {
                               stationary_elements=8192, vector_words=1024, predictor_rows=2, predictor_columns=4),
     "small": AcceleratorConfig(rows=8, columns=8, vector_words=4096, vector_banks=8, predictor_rows=4,
                                predictor_columns=8),
-    "paper": AcceleratorConfig(rows=12, columns=15, vector_words=4096, vector_banks=8, predictor_rows=8,
+    "paper": AcceleratorConfig(rows=12, columns=15, vector_words=4096, predictor_rows=8,
                                predictor_columns=10, predictor_elements=1 << 22, predictor_stream_elements=8192,
                                predictor_stationary_elements=8192),
     "large": AcceleratorConfig(rows=16, columns=16, vector_words=4096, vector_banks=8, predictor_rows=8,
