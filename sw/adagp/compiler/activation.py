@@ -8,14 +8,21 @@ from .emitter import Emitter
 from .operation import Activation
 
 
-def activate(e: Emitter, activation: Activation | None, y: int, words: int, temporary: int | None = None) -> None:
-    """Applies ``activation`` in place; one with a slope needs ``words`` words at ``temporary``."""
+def rectifies(activation: Activation | None) -> bool:
+    """Whether it begins with the maximum with +0 that an ARITHMETIC instruction takes on the way."""
+    return activation is not None and not activation.slope
+
+
+def activate(e: Emitter, activation: Activation | None, y: int, words: int, temporary: int | None = None, *,
+             rectified: bool = False) -> None:
+    """Applies ``activation`` in place, or with ``rectified`` what comes after the maximum with +0; one
+    with a slope needs ``words`` words at ``temporary``."""
     if activation is None:
         return
     if activation.slope:
         e.vector(temporary, y, words, times=activation.slope)
         e.vector(y, y, words, b=temporary, plus="b", function=Function.MAXIMUM)
-    else:
+    elif not rectified:
         e.vector(y, y, words, function=Function.MAXIMUM, plus=0.0)
     if activation.most < inf:
         e.vector(y, y, words, function=Function.MINIMUM, plus=activation.most)

@@ -11,7 +11,7 @@ from adagp.spec.isa import Format, Function
 
 from .emitter import Emitter
 from .finish import StoreGradient, parameter_update
-from .activation import activate
+from .activation import activate, rectifies
 from .functions import rsqrt
 from .images import Slots
 from .operation import INPUT, Activation, Operation, Work
@@ -81,10 +81,9 @@ def forward(e: Emitter, operation: BatchNorm, work: Work) -> None:
         _scale_and_shift(e, operation, work, column, words)
         for panel in map(loaded, reversed(panels)):
             e.vector(panel.word, panel.word, panel.per_column, b=words["scale"], times="b")
-            relu = operation.activation == Activation()
+            relu = rectifies(operation.activation)
             e.vector(panel.word, panel.word, panel.per_column, b=words["shift"], plus="b", relu=relu)
-            if not relu:
-                activate(e, operation.activation, panel.word, panel.words, t)
+            activate(e, operation.activation, panel.word, panel.words, t, rectified=relu)
             panel.store(e, work.output)
 
 

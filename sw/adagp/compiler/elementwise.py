@@ -1,10 +1,10 @@
 """Sums and activations of whole tensors: all elements alike, whatever the shape."""
 
-from .activation import activate
+from .activation import activate, rectifies
 from .emitter import MOST, Emitter, Run
 from .finish import StoreGradient
 from .network import Add
-from .operation import Activation, Work
+from .operation import Work
 from .program import CompileError
 
 
@@ -29,7 +29,7 @@ def runs(e: Emitter, name: str, elements: int, places: list[int], unit: int = 1,
 def forward(e: Emitter, operation: Add, work: Work) -> None:
     """y = activation(sum of the inputs)."""
     words = e.scratch.bank_words
-    relu = operation.activation == Activation() and len(work.inputs) > 1
+    relu = rectifies(operation.activation) and len(work.inputs) > 1
     sums, terms = ([e.scratch.vector(words, bank) for bank in banks] for banks in ((0, 1), (2, 3)))
     for number, run in enumerate(runs(e, operation.name, work.output.elements, sums)):
         term = terms[number % 2]
@@ -37,8 +37,7 @@ def forward(e: Emitter, operation: Add, work: Work) -> None:
         for position, x in enumerate(work.inputs[1:], 2):
             e.load_tile(x, run, term)
             e.vector(run.word, run.word, run.rows, b=term, plus="b", relu=relu and position == len(work.inputs))
-        if not relu:
-            activate(e, operation.activation, run.word, run.rows, term)
+        activate(e, operation.activation, run.word, run.rows, term, rectified=relu)
         e.store_tile(work.output, run)
 
 

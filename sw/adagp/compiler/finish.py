@@ -10,7 +10,7 @@ from itertools import cycle
 
 from adagp.spec.isa import Function, Memory
 
-from .activation import activate, gate
+from .activation import activate, gate, rectifies
 from .emitter import Emitter, Run, Tile
 from .functions import reciprocal, rsqrt
 from .operation import Activation, Target, Work
@@ -38,10 +38,9 @@ class StoreActivations:
         self._temporary = e.scratch.vector(words, 3) if activation and activation.slope else None
 
     def __call__(self, tile: Tile, bias_word: int | None) -> None:
-        relu = self.activation == Activation()
+        relu = rectifies(self.activation)
         add_bias(self.e, tile, bias_word, relu)
-        if not relu:
-            activate(self.e, self.activation, tile.word, tile.rows, self._temporary)
+        activate(self.e, self.activation, tile.word, tile.rows, self._temporary, rectified=relu)
         self.e.store_tile(self.matrix, tile)
 
 
