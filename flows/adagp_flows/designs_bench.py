@@ -192,14 +192,12 @@ def hidings(training: Training) -> list[Hiding]:
 
 
 def designs(names: Iterable[str] = NETWORKS) -> dict:
-    """Measures the networks ``names``; figures also go to ``build/bench/designs.json``, network by network."""
+    """Measures the networks ``names``; figures also go to ``build/bench/designs.json``, one by one."""
     report = json.loads(REPORT.read_text()) if REPORT.exists() else {}
-    for name in names:
-        report[name] = {}
-        for label, predictor in PREDICTORS.items():
-            if predictor != PAPER or name == PAPER_ON:
-                report[name][label] = _network(name, label, predictor)
-                replace_file(REPORT, lambda path: path.write_text(json.dumps(report, indent=1) + "\n"))
+    for label, predictor in PREDICTORS.items():
+        for name in names if predictor != PAPER else [PAPER_ON]:
+            report.setdefault(name, {})[label] = _network(name, label, predictor)
+            replace_file(REPORT, lambda path: path.write_text(json.dumps(report, indent=1) + "\n"))
     return report
 
 
