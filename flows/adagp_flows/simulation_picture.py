@@ -88,7 +88,7 @@ def _draw_batches(axes, results: dict[str, RunResult]) -> None:
     axes.tick_params(axis="y", length=0)
     from matplotlib.patches import Patch
     axes.legend(handles=[Patch(color=_PHASE_COLOURS[phase], label=text) for phase, text in _PHASES.items()],
-                loc="lower right", frameon=False)
+                loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderaxespad=0.2, frameon=False)
 
 
 def _draw_k(axes, adapted: dict[str, RunResult], colours: dict[str, str]) -> None:
