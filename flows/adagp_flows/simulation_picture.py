@@ -85,10 +85,12 @@ def _draw_batches(axes, results: dict[str, RunResult]) -> None:
     axes.invert_yaxis()
     axes.set(title="Cycles of a batch" + (" (÷ baseline)" if whole else ""), xlim=(0, 1.32 * most))
     axes.xaxis.set_major_formatter("{x:,.0f}")
+    axes.locator_params(axis="x", nbins=6)
     axes.tick_params(axis="y", length=0)
     from matplotlib.patches import Patch
     axes.legend(handles=[Patch(color=_PHASE_COLOURS[phase], label=text) for phase, text in _PHASES.items()],
-                loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderaxespad=0.2, frameon=False)
+                loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderaxespad=0, handlelength=0.8, handletextpad=0.4,
+                columnspacing=0.8, fontsize=9, frameon=False)
 
 
 def _draw_k(axes, adapted: dict[str, RunResult], colours: dict[str, str]) -> None:
