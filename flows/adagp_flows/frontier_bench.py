@@ -108,19 +108,23 @@ def _cycles(design: Design, predictor: PredictorConfig | FeedbackConfig | None) 
 
 
 def draw(points: list[Point], path: Path) -> None:
-    """Accuracy over speed-up, a line for each predictor, with the lowest and highest of the seeds."""
+    """Errors over speed-up, a line for each predictor, with the lowest and highest of the seeds."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.subplots()
-    for predictor in ("", *PREDICTORS):
+    for number, predictor in enumerate(("", *PREDICTORS)):
         some = sorted((point for point in points if point.predictor == predictor), key=lambda point: point.speedup)
-        errors = [[point.mean - min(point.accuracy) for point in some], [max(point.accuracy) - point.mean for point in some]]
-        axes.errorbar([point.speedup for point in some], [point.mean for point in some], yerr=errors, marker="o",
-                      capsize=3, label=predictor or "back-propagation")
-        for point in some:
-            axes.annotate(point.name, (point.speedup, point.mean), textcoords="offset points", xytext=(5, 5), fontsize=8)
-    axes.set(xlabel="speed-up over back-propagation on the baseline, in cycles", ylabel="test accuracy in %")
-    axes.grid(alpha=0.3)
-    axes.legend()
+        errors = [[max(point.accuracy) - point.mean for point in some], [point.mean - min(point.accuracy) for point in some]]
+        axes.errorbar([point.speedup for point in some], [100 - point.mean for point in some], yerr=errors, marker="o",
+                      capsize=3, color=f"C{number}", label=predictor or "back-propagation")
+        for point in some:  # one predictor's names above, the other's below
+            axes.annotate(point.name, (point.speedup, 100 - point.mean), textcoords="offset points", color=f"C{number}",
+                          xytext=(4, 7) if number % 2 else (4, -13), fontsize=8)
+    axes.set(xlabel="speed-up over back-propagation on the baseline, in cycles", ylabel="test samples classified wrongly, %",
+             yscale="log")
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter("{x:g}")
+    axes.grid(alpha=0.3, which="both")
+    axes.legend(loc="upper left")
     figure.savefig(path, format="png", dpi=150)
