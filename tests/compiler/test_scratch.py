@@ -26,11 +26,9 @@ def test_whole_vector_memory_is_handed_out():
     assert words_of(Scratch(CONFIG)) == set(range(1024))
 
 
-def test_parts_of_banks_and_of_words_stay_within_them():
+def test_some_banks_are_handed_out_alone():
     assert words_of(Scratch(CONFIG, banks=(0, 2))) == {*range(0, 256), *range(512, 768)}
-    assert words_of(Scratch(CONFIG, words=(192, 64))) == {
-        bank * 256 + word for bank in range(4) for word in range(192, 256)}
-    assert words_of(Scratch(CONFIG, banks=[3], words=(0, 40))) == set(range(768, 808))
+    assert words_of(Scratch(CONFIG, banks=[3])) == set(range(768, 1024))
 
 
 def test_two_banks_are_divided_so_that_four_can_be_asked_for():
@@ -40,8 +38,6 @@ def test_two_banks_are_divided_so_that_four_can_be_asked_for():
 def test_what_is_not_there_is_refused():
     with pytest.raises(ValueError, match="Scratch.banks must be some of 4 banks"):
         Scratch(CONFIG, banks=(3, 4))
-    with pytest.raises(ValueError, match="Scratch.words must lie in the 256 words of a bank"):
-        Scratch(CONFIG, words=(200, 57))
     scratch = Scratch(CONFIG, Engine.PREDICTOR)
     scratch.begin("conv1")
     with pytest.raises(CompileError, match=r"conv1: needs 2049 of AcceleratorConfig.predictor_stream_elements, .* 2048"):
@@ -59,8 +55,8 @@ def test_emitter_speaks_to_its_array(engine, instruction, stream, stationary, ro
 
 
 def test_emitters_append_to_one_program():
-    main = Emitter(CONFIG, scratch=Scratch(CONFIG, words=(0, 192)))
-    predictor = Emitter(CONFIG, Engine.PREDICTOR, main.builder, Scratch(CONFIG, Engine.PREDICTOR, words=(192, 64)))
+    main = Emitter(CONFIG, scratch=Scratch(CONFIG, banks=range(3)))
+    predictor = Emitter(CONFIG, Engine.PREDICTOR, main.builder, Scratch(CONFIG, Engine.PREDICTOR, banks=[3]))
     for e in (main, predictor):
         e.vector(e.scratch.vector(1, 0), e.scratch.vector(1, 1), 1)
     assert len(main.builder) == 2

@@ -18,21 +18,16 @@ class Scratch:
     next one starts from the other end, so that it can begin before the former has ended. Which
     accesses must wait for which is found by the :class:`~.program.ProgramBuilder`.
 
-    ``array`` is ARRAY or PREDICTOR. Only ``words``, (first, count), of each of the vector memory's
-    ``banks`` are handed out; by default all of all. Where there are fewer than four banks, they are
-    divided into four.
+    ``array`` is ARRAY or PREDICTOR. Only the ``banks`` of the vector memory are handed out, by default
+    all. Where there are fewer than four, they are divided into four.
     """
 
-    def __init__(self, config: AcceleratorConfig, array: Engine = Engine.ARRAY, *,
-                 banks: Sequence[int] | None = None, words: tuple[int, int] | None = None):
+    def __init__(self, config: AcceleratorConfig, array: Engine = Engine.ARRAY, *, banks: Sequence[int] | None = None):
         self._size = config.vector_words // config.vector_banks
         self._banks = range(config.vector_banks) if banks is None else banks
-        self._first, count = words or (0, self._size)
         if not self._banks or not set(self._banks) <= set(range(config.vector_banks)):
             raise ValueError(f"Scratch.banks must be some of {config.vector_banks} banks, not {self._banks!r}")
-        if not 0 <= self._first < self._first + count <= self._size:
-            raise ValueError(f"Scratch.words must lie in the {self._size} words of a bank, not {words!r}")
-        self.bank_words = count // -(-_BANKS // len(self._banks))
+        self.bank_words = self._size // -(-_BANKS // len(self._banks))
         shape, prefix = ((config.array, "AcceleratorConfig.") if array is Engine.ARRAY
                          else (config.predictor_array, "AcceleratorConfig.predictor_"))
         self.stream_parameter, self.stationary_parameter = f"{prefix}stream_elements", f"{prefix}stationary_elements"
@@ -57,7 +52,7 @@ class Scratch:
         """Word address of ``words`` words of one bank; banks work at the same time."""
         bank = self._bank(bank)
         part, bank_of = divmod(bank, len(self._banks))
-        start = self._banks[bank_of] * self._size + self._first + part * self.bank_words
+        start = self._banks[bank_of] * self._size + part * self.bank_words
         return start + self._take(bank, words, self.bank_words, "AcceleratorConfig.vector_words / vector_banks")
 
     def free_vector(self, bank: int) -> int:
