@@ -12,7 +12,7 @@ from adagp.spec.config import Design, preset
 from adagp.spec.schedule import Adaptive, Phase, Schedule
 from adagp_flows import simulation
 from adagp_flows.predictor_traffic import predictor_bytes
-from adagp_flows.simulation import BitMismatch, compile_workload, simulate
+from adagp_flows.simulation import BitMismatch, compile_workload, rehearse, simulate
 from adagp_flows.workload import Workload, digits
 
 BASELINE, LOW, EFFICIENT, MAX = (preset("tiny").with_design(design) for design in Design)
@@ -50,6 +50,12 @@ def test_an_epoch_a_doorbell_is_the_same_run(one_doorbell):
     assert several.accuracy == one_doorbell.accuracy
     for which in ("PASS_MACS[0]", "PASS_MACS[2]", "PHASE_CYCLES[2]"):
         assert several.counters[which] == pytest.approx(one_doorbell.counters[which], rel=0.01), which
+
+
+def test_a_rehearsal_tells_batches_and_accuracy_of_the_run(one_doorbell):
+    batches, accuracy = rehearse(workload(), EFFICIENT)
+    assert batches == {phase: one_doorbell.batches(phase) for phase in Phase}
+    assert accuracy == one_doorbell.accuracy
 
 
 def test_the_machine_learns_and_evaluation_is_no_training(one_doorbell):

@@ -47,7 +47,8 @@ class WrittenWords:
         """The most that ``behind`` of ``instruction`` may be: without ``each``, and with it."""
         sources = self.sources(instruction)
         first = self.issued - sources
-        return tuple(int(min(WORDS_IN_FLIGHT - 1, distance.min() - 1)) for distance in (first, first + np.arange(first.size)))
+        each = first + np.arange(first.size)
+        return tuple(int(min(WORDS_IN_FLIGHT - 1, distance.min() - 1)) for distance in (first, each))
 
     def waiting(self, instruction: Vector) -> dict[str, int]:
         """The fields ``behind`` and ``each`` with which ``instruction`` waits least for what it reads."""

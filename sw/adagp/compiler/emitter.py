@@ -6,7 +6,7 @@ from itertools import product
 from math import prod
 
 from adagp.spec.config import AcceleratorConfig
-from adagp.spec.isa import (Addend, Array, Engine, Fill, Format, Function, Load, Memory, Multiplier, PredictorArray,
+from adagp.spec.isa import (Addend, Array, Engine, Fill, Function, Load, Memory, Multiplier, PredictorArray,
                             Store, Vector)
 
 from .program import ProgramBuilder

@@ -103,7 +103,10 @@ class Recorder:
         """Of the vector instructions whose words this one reads, the cycles from their start to its own."""
         sources = self._words.sources(instruction)
         readers = np.nonzero(sources >= 0)[0]
-        writers = np.searchsorted(np.frombuffer(self._starts, np.int64), sources[readers], "right") - 1 if readers.size else readers
+        if readers.size:
+            writers = np.searchsorted(np.frombuffer(self._starts, np.int64), sources[readers], "right") - 1
+        else:
+            writers = readers
         cycles = {}
         for writer in np.unique(writers).tolist():
             ahead = (sources[readers] - self._starts[writer] - readers)[writers == writer].max()

@@ -14,7 +14,7 @@ from math import gcd
 import numpy as np
 
 from adagp.spec.config import AcceleratorConfig
-from adagp.spec.isa import (INSTRUCTION_BYTES, TOKEN_LIMIT, Array, End, Engine, Fill, Format, Function, Instruction,
+from adagp.spec.isa import (TOKEN_LIMIT, Array, End, Engine, Fill, Format, Function, Instruction,
                             Load, Memory, PredictorArray, Store, Vector, encode)
 
 from .chaining import WrittenWords, reads_b
@@ -82,13 +82,13 @@ class AccessTable:
     def __init__(self):
         self._spaces: dict[object, _Space] = defaultdict(_Space)
 
-    def dependencies(self, queue: Hashable, accesses, same: bool = False) -> dict[Hashable, int]:
-        """Latest instruction of each other queue (with ``same``, of this one too) that conflicts with
-        ``accesses``, which are (space, footprint, is a write)."""
+    def dependencies(self, queue: Hashable, accesses) -> dict[Hashable, int]:
+        """Latest instruction of each other queue that conflicts with ``accesses``, which are
+        (space, footprint, is a write)."""
         latest: dict[Hashable, int] = {}
         for space, footprint, write in accesses:
             for _, access in self._spaces[space].near(footprint):
-                if ((same or access.queue != queue) and (write or access.write)
+                if (access.queue != queue and (write or access.write)
                         and access.index > latest.get(access.queue, -1) and access.footprint.meets(footprint)):
                     latest[access.queue] = access.index
         return latest

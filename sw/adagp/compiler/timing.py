@@ -7,7 +7,7 @@ is an assumption. Results do not depend on it, only speed.
 from dataclasses import dataclass
 
 from adagp.spec.config import AcceleratorConfig
-from adagp.spec.isa import Array, Fill, Format, Instruction, Load, Memory, PredictorArray, Store, Vector
+from adagp.spec.isa import Array, Fill, Format, Instruction, Memory, PredictorArray, Vector
 
 from .chaining import VECTOR_LATENCY, reads_b
 

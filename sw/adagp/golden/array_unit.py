@@ -9,7 +9,7 @@ import torch
 from adagp.spec.config import AcceleratorConfig, ArrayShape
 from adagp.spec.isa import Array, PredictorArray
 
-from .arithmetic import INFINITY, MAGNITUDE, add, bits, canonical, flush, widen
+from .arithmetic import MAGNITUDE, add, bits, canonical, flush, widen
 from .walk import Walk
 
 BLOCK_ELEMENTS = (1 << 15) - 1
