@@ -12,6 +12,7 @@ MODE_ADAPTIVE = 2
 """The bit of the MODE register."""
 
 _MOST = 0xFFFF
+_STATE = "row", "row_batches", "position", "streak", "adapted"
 _BATCHES = 0xFFFFFFFF
 
 
@@ -144,6 +145,19 @@ class PhaseCounter:
     def __init__(self, registers: Callable[[str], int]):
         self._registers = registers
         self._row = self._row_batches = self._position = self._streak = self._adapted = 0
+
+    def state_dict(self) -> dict[str, int]:
+        """Where in the schedule it is, between two batches."""
+        return {name: getattr(self, f"_{name}") for name in _STATE}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        for name in _STATE:
+            setattr(self, f"_{name}", int(state[name]))
+
+    @property
+    def begins(self) -> bool:
+        """Whether the next batch after warm-up is the first of a cycle."""
+        return self._position == 0
 
     @property
     def gp(self) -> int:

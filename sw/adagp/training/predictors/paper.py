@@ -1,0 +1,85 @@
+"""The paper's predictor (section 3.6): tensor reorganisation and one small network for all layers."""
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from ..layers import Layer
+from .images import MeanImages
+from .predictor import Predictor
+
+
+class PaperNetwork(nn.Module):
+    """(samples, 1, height, width) → (samples, ``outputs``): adaptive average pooling to ``size`` ×
+    ``size``, 3×3 convolution to ``channels``, ReLU, 2×2 max pooling, one linear layer.
+
+    The linear layer begins as zero, so that an untrained predictor predicts no gradient rather than
+    a random one, which would be far larger than true gradients are.
+    """
+
+    def __init__(self, *, size: int, channels: int, outputs: int):
+        super().__init__()
+        self.size = size
+        self.conv = nn.Conv2d(1, channels, 3, padding=1)
+        self.linear = nn.Linear((size // 2) ** 2 * channels, outputs)
+        nn.init.zeros_(self.linear.weight)
+        nn.init.zeros_(self.linear.bias)
+
+    def forward(self, images: torch.Tensor, outputs: int) -> torch.Tensor:
+        """The first ``outputs`` values; the others are masked, and not computed."""
+        pooled = functional.adaptive_avg_pool2d(images, self.size)
+        features = functional.max_pool2d(torch.relu(self.conv(pooled)), 2).flatten(1)
+        return functional.linear(features, self.linear.weight[:outputs], self.linear.bias[:outputs])
+
+
+class PaperPredictor(Predictor):
+    """Predicts a layer's weight gradient from the mean of its output over the batch, each output channel
+    a sample. Biases are not predicted. Trained on the mean squared error, a step of Adam per layer
+    and batch of Phase BP, from the last layer to the first.
+
+    ``size`` (even) is the pooled height and width; with the defaults the linear layer has 256 inputs,
+    as the paper's table sizes suggest. ``lr`` is Adam's.
+    """
+
+    def __init__(self, *, size: int = 8, channels: int = 16, lr: float = 1e-4):
+        for name, value, rule, valid in (
+                ("size", size, "an even integer of at least 2", isinstance(size, int) and size >= 2 and size % 2 == 0),
+                ("channels", channels, "an integer of at least 1", isinstance(channels, int) and channels >= 1)):
+            if not valid:
+                raise ValueError(f"PaperPredictor.{name} must be {rule}, not {value!r}")
+        self._size, self._channels, self._lr = size, channels, lr
+
+    def prepare(self, layers, parameters):
+        device = layers[0].weight.device
+        self.network = PaperNetwork(size=self._size, channels=self._channels,
+                                    outputs=max(layer.weights_per_output for layer in layers)).to(device)
+        self.optimizer = torch.optim.Adam(self.network.parameters(), lr=self._lr)
+        self._images = MeanImages()
+
+    def observe(self, layer, inputs, output, *, learning):
+        self._images.add(layer, output)
+
+    def learn(self, gradients):
+        predicted = {}
+        for layer, gradient in reversed(gradients.items()):
+            with torch.enable_grad():
+                rows = self._rows(layer)
+                self.optimizer.zero_grad()
+                functional.mse_loss(rows, layer.rows(gradient).float()).backward()
+            self.optimizer.step()
+            predicted[layer] = layer.from_rows(rows.detach())
+        return predicted
+
+    def predict(self, layer):
+        return (layer.from_rows(self._rows(layer)).to(layer.weight.dtype), *[None] * (layer.bias is not None))
+
+    def state_dict(self):
+        return {"network": self.network.state_dict(), "optimizer": self.optimizer.state_dict()}
+
+    def load_state_dict(self, state):
+        self.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+
+    def _rows(self, layer: Layer) -> torch.Tensor:
+        """The prediction, (outputs, weights per output); forgets what was observed."""
+        return self.network(self._images.take(layer), layer.weights_per_output)
