@@ -1,0 +1,41 @@
+"""What a data set is."""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+
+from .tasks import Task
+
+
+class MissingData(ValueError):
+    """Files or a package that a data set needs are not there; the message, a single line, says what to do."""
+
+
+class Source(Protocol):
+    """Samples by number."""
+
+    def __len__(self) -> int: ...
+
+    def batch(self, indices: list[int], generator: torch.Generator) -> tuple[Any, Any]:
+        """Inputs (a tensor, or a tuple of tensors) and target of the samples ``indices``.
+
+        Whatever is random comes from ``generator``: the same samples with a generator in the same
+        state are the same bits.
+        """
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSet:
+    """Samples to train and to test with, and the task they set.
+
+    ``classes`` is the number of classes or, of text, of words in the target language; ``shape`` that
+    of one sample of the inputs.
+    """
+
+    name: str
+    task: Task
+    train: Source
+    test: Source
+    classes: int
+    shape: tuple[int, ...]
