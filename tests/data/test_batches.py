@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from adagp.data import Batches
-from adagp.data.arrays import ArraySource
+from adagp.data.sources import ArraySource
 from adagp.data.augmentation import shifted
 
 

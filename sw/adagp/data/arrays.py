@@ -1,28 +1,11 @@
 """Data sets that lie in memory, one's own among them."""
 
-from collections.abc import Callable
-
 import numpy as np
 import torch
 
 from .datasets import DataSet
+from .sources import ArraySource, Transform
 from .tasks import CLASSIFICATION
-
-Transform = Callable[[torch.Tensor, torch.Generator], torch.Tensor]
-
-
-class ArraySource:
-    """``data`` (samples, …) with ``labels`` (samples); ``transform`` is applied to the data of each batch."""
-
-    def __init__(self, data: torch.Tensor, labels: torch.Tensor, transform: Transform | None = None):
-        self.data, self.labels, self.transform = data, labels, transform
-
-    def __len__(self) -> int:
-        return len(self.data)
-
-    def batch(self, indices: list[int], generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-        data = self.data[indices]
-        return data if self.transform is None else self.transform(data, generator), self.labels[indices]
 
 
 def arrays(data: torch.Tensor | np.ndarray, labels: torch.Tensor | np.ndarray, test_data: torch.Tensor | np.ndarray,

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 import torch
 
 from .tasks import Task
+from .translation import Vocabulary
 
 
 class MissingData(ValueError):
@@ -29,8 +30,9 @@ class Source(Protocol):
 class DataSet:
     """Samples to train and to test with, and the task they set.
 
-    ``classes`` is the number of classes or, of text, of words in the target language; ``shape`` that
-    of one sample of the inputs.
+    ``classes`` is the number of classes, ``shape`` that of one sample of the inputs. Sentences have
+    ``vocabularies``, of source and target; ``classes`` is then the length of the target's, ``shape``
+    the most words that there can be.
     """
 
     name: str
@@ -39,3 +41,4 @@ class DataSet:
     test: Source
     classes: int
     shape: tuple[int, ...]
+    vocabularies: tuple[Vocabulary, ...] = ()

@@ -27,12 +27,12 @@ def digits(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, tor
     return data[:TRAINING], labels[:TRAINING], data[TRAINING:], labels[TRAINING:]
 
 
-def plain(*, seed: int = 0) -> DataSet:
+def plain_digits(*, seed: int = 0) -> DataSet:
     """The digits as they are; ``seed`` chooses which are for testing."""
     return arrays(*digits(seed), name="digits", classes=10)
 
 
-def noisy(*, seed: int = 0, shift: int = 1, noise: float = 0.6, test_copies: int = 1) -> DataSet:
+def noisy_digits(*, seed: int = 0, shift: int = 1, noise: float = 0.6, test_copies: int = 1) -> DataSet:
     """Digits moved by up to ``shift`` pixels in both directions, with Gaussian noise of deviation ``noise``
     (that of the pixels is 1) on top.
 
