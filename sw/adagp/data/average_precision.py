@@ -22,13 +22,14 @@ def average_precision(found: list[torch.Tensor], targets: Targets, *, classes: i
 
 
 def mean_average_precision(model: nn.Module, batches: Iterable, *, detector: Detector, classes: int,
-                           overlap: float = 0.5) -> float:
-    """Mean over the classes that occur, for a ``model`` in evaluation mode and ``batches`` of images and targets."""
+                           overlap: float = 0.5, device: torch.device | str = "cpu") -> float:
+    """Mean over the classes that occur, for a ``model`` on ``device`` in evaluation mode and ``batches`` of images
+    and targets."""
     found, targets = [], []
     with torch.no_grad():
         for images, target in batches:
-            found += [each.cpu() for each in detector.detections(model(images))]
-            targets += [each.cpu() for each in target]
+            found += [each.cpu() for each in detector.detections(model(images.to(device)))]
+            targets += target
     return float(average_precision(found, targets, classes=classes, overlap=overlap).nanmean())
 
 

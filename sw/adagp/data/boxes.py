@@ -16,12 +16,11 @@ def suppressed(found: torch.Tensor, most_overlap: float) -> torch.Tensor:
     """Non-maximum suppression: of detections (count, 6: class, confidence, box) the most confident, then the
     next one that overlaps none kept of its class by more than ``most_overlap``, and so on."""
     found = found[found[:, 1].argsort(descending=True, stable=True)]
-    rivals = (overlaps(found[:, 2:], found[:, 2:]) > most_overlap) & (found[:, None, 0] == found[:, 0])
-    rivals.fill_diagonal_(False)
+    rivals = ((overlaps(found[:, 2:], found[:, 2:]) > most_overlap) & (found[:, None, 0] == found[:, 0])).cpu()
     candidate, kept = torch.ones(len(found), dtype=torch.bool), []
     while candidate.any():
         best = int(candidate.int().argmax())
         kept.append(best)
         candidate[best] = False
-        candidate &= ~rivals[best].cpu()
+        candidate &= ~rivals[best]
     return found[kept]

@@ -62,8 +62,8 @@ def cifar(name: str, *, root: Path) -> DataSet:
     try:
         parts = [read(root=str(root), train=train, download=False) for train in (True, False)]
     except (RuntimeError, OSError) as error:
-        raise MissingData(f"{name}: put the unpacked folder {kind.folder} of {kind.folder[:-3].replace('-batches', '')}"
-                          f"-python.tar.gz (https://www.cs.toronto.edu/~kriz/cifar.html) into {root}") from error
+        raise MissingData(f"{name}: put the folder {kind.folder} of the unpacked Python version "
+                          f"(https://www.cs.toronto.edu/~kriz/cifar.html) into {root}") from error
     (data, labels), (test_data, test_labels) = (
         (torch.from_numpy(part.data).permute(0, 3, 1, 2).contiguous(), torch.tensor(part.targets)) for part in parts)
     return arrays(data, labels, test_data, test_labels, name=name, classes=kind.classes,

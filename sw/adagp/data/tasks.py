@@ -22,9 +22,19 @@ class Task:
     score: Callable[[Any, Any], tuple[float, int]]
 
 
+_AUXILIARY = 0.4
+"""Weight of the loss of InceptionV3's second classifier, which takes part in training only."""
+
+
+def _loss(logits: torch.Tensor | tuple[torch.Tensor, torch.Tensor], labels: torch.Tensor) -> torch.Tensor:
+    if isinstance(logits, tuple):
+        return cross_entropy(logits[0], labels) + _AUXILIARY * cross_entropy(logits[1], labels)
+    return cross_entropy(logits, labels)
+
+
 def _correct(logits: torch.Tensor, labels: torch.Tensor) -> tuple[float, int]:
     return float((logits.argmax(1) == labels).sum()), len(labels)
 
 
-CLASSIFICATION = Task(name="classification", metric="accuracy", loss=cross_entropy, score=_correct)
-"""Logits (samples, classes) against class numbers (samples)."""
+CLASSIFICATION = Task(name="classification", metric="accuracy", loss=_loss, score=_correct)
+"""Logits (samples, classes), or a pair with those of an auxiliary classifier, against class numbers (samples)."""

@@ -138,10 +138,11 @@ def _grams(words: Sequence, n: int) -> Counter:
     return Counter(tuple(words[first:first + n]) for first in range(len(words) - n + 1))
 
 
-def greedy_bleu(model: nn.Module, batches: Iterable, *, length: int) -> float:
-    """BLEU-4 of greedy translations of ``batches``. A word of a reference that the vocabulary lacks is never matched."""
+def greedy_bleu(model: nn.Module, batches: Iterable, *, length: int, device: torch.device | str = "cpu") -> float:
+    """BLEU-4 of the greedy translations of ``batches`` by a ``model`` on ``device`` in evaluation mode. A word of a
+    reference that the vocabulary lacks is never matched."""
     translations, references = [], []
     for (source, _), target in batches:
-        translations += map(sentence_of, greedy_decode(model, source, length).tolist())
+        translations += map(sentence_of, greedy_decode(model, source.to(device), length).tolist())
         references += ([-1 if word == UNK else word for word in sentence_of(words)] for words in target.tolist())
     return bleu(translations, references)
