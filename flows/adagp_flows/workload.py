@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from adagp.compiler import SGD, Adam, FeedbackConfig, PredictorConfig
+from adagp.data.digits import digits
 from adagp.spec.schedule import Schedule
 
 
@@ -77,16 +78,3 @@ class DigitsNetwork(nn.Module):
         x = nn.functional.max_pool2d(torch.relu(self.conv1(x)), 2)
         x = nn.functional.max_pool2d(torch.relu(self.conv2(x)), 2)
         return self.classifier(x.flatten(1))
-
-
-def digits(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    """scikit-learn's handwritten digits, 8×8 pixels of mean 0 and deviation 1, shuffled: 1,437 training
-    samples and their labels, 360 test samples and their labels."""
-    from sklearn.datasets import load_digits  # the only use of scikit-learn, and slow to import
-
-    source = load_digits()
-    order = torch.randperm(len(source.target), generator=torch.Generator().manual_seed(seed))
-    data = torch.tensor(source.images, dtype=torch.float32)[order, None]
-    data = (data - data[:1437].mean()) / data[:1437].std()
-    labels = torch.tensor(source.target)[order]
-    return data[:1437], labels[:1437], data[1437:], labels[1437:]
