@@ -2,12 +2,13 @@
 
 from torch import nn
 
-from . import resnet, vgg
+from . import densenet, inception, mobilenet, resnet, transformer, vgg, yolo
 from .shapes import LayerShape, layer_shapes, multiply_accumulates, parameters
 
 __all__ = ["NAMES", "LayerShape", "build", "layer_shapes", "multiply_accumulates", "parameters"]
 
-FORMS = {name: forms for family in (vgg, resnet) for name, forms in family.NETWORKS.items()}
+FAMILIES = (vgg, resnet, densenet, mobilenet, inception, transformer, yolo)
+FORMS = {name: forms for family in FAMILIES for name, forms in family.NETWORKS.items()}
 """Of each network, the forms that it has and what makes them; the first is that of its paper."""
 
 NAMES = tuple(FORMS)
@@ -16,8 +17,9 @@ NAMES = tuple(FORMS)
 def build(name: str, *, classes: int = 1000, form: str | None = None, channels: int = 3, **options) -> nn.Module:
     """The network ``name`` with fresh weights, for images of ``channels``.
 
-    ``form`` is "imagenet" or "cifar"; None is that of the network's paper. ``options`` are the
-    constructor's own, such as ``dropout``. Raises ValueError for what is not there or below 1.
+    ``form`` is "imagenet" or "cifar" for classification, "translation" or "detection"; None is the first that
+    the network has. ``classes`` of translation are the words. ``options`` are the constructor's own, such as
+    ``dropout``. Raises ValueError for what is not there or below 1.
     """
     if name not in FORMS:
         raise ValueError(f"name must be one of {', '.join(NAMES)}, not {name!r}")
