@@ -2,8 +2,9 @@
 
 import struct
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import torch
 from torch import nn
@@ -72,9 +73,10 @@ class AdaGP:
         predictor.prepare(list(self.layers), [parameter for group in optimizer.param_groups
                                               for parameter in group["params"]])
         self._begin()
-        self._hooks = [model.register_forward_pre_hook(self._enter),
-                       model.register_forward_hook(self._leave, always_call=True)]
-        self._hooks += [layer.module.register_forward_hook(self._watcher(layer)) for layer in self.layers]
+        self._hooks = [model.register_forward_pre_hook(self._own(model, self._enter)),
+                       model.register_forward_hook(self._own(model, self._leave), always_call=True)]
+        self._hooks += [layer.module.register_forward_hook(self._own(layer.module, partial(self._watch, layer)))
+                        for layer in self.layers]
 
     @property
     def needs_loss(self) -> bool:
@@ -160,15 +162,22 @@ class AdaGP:
         self._outputs: list[torch.Tensor] = []
         self._seen: set[Layer] = set()
 
-    def _enter(self, model: nn.Module, arguments) -> None:
-        self._active = model.training and torch.is_grad_enabled()
+    @staticmethod
+    def _own(module: nn.Module, hook: Callable) -> Callable:
+        """``hook`` for ``module`` alone: a deep copy of the model (an average of weights, say) has the hooks too."""
+        def call(caller, *arguments):
+            return hook(*arguments) if caller is module else None
+        return call
+
+    def _enter(self, arguments) -> None:
+        self._active = self.model.training and torch.is_grad_enabled()
         if not self._active:
             return
         self._forwards += 1
         self._seen.clear()
         torch.set_grad_enabled(self.phase is not Phase.GP)
 
-    def _leave(self, model: nn.Module, arguments, output):
+    def _leave(self, arguments, output):
         if not self._active:
             return None
         self._active = False
@@ -182,20 +191,18 @@ class AdaGP:
             self._capture_errors()
         return output
 
-    def _watcher(self, layer: Layer):
-        def watch(module, arguments, output):
-            if not self._active:
-                return
-            if layer in self._seen:
-                raise ValueError(f"layer {layer.name!r} must run once in a forward pass of the model, not twice; "
-                                 f"exclude={layer.name!r} leaves it to Phase BP")
-            self._seen.add(layer)
-            learning = self.phase is not Phase.GP
-            if learning or self._open(layer):
-                self.predictor.observe(layer, arguments[0], output, learning=learning)
-                if not learning and not self.predictor.needs_error and self._forwards == self.accumulate:
-                    self._take(layer, True)
-        return watch
+    def _watch(self, layer: Layer, arguments, output: torch.Tensor) -> None:
+        if not self._active:
+            return
+        if layer in self._seen:
+            raise ValueError(f"layer {layer.name!r} must run once in a forward pass of the model, not twice; "
+                             f"exclude={layer.name!r} leaves it to Phase BP")
+        self._seen.add(layer)
+        learning = self.phase is not Phase.GP
+        if learning or self._open(layer):
+            self.predictor.observe(layer, arguments[0], output, learning=learning)
+            if not learning and not self.predictor.needs_error and self._forwards == self.accumulate:
+                self._take(layer, True)
 
     def _capture_errors(self) -> None:
         """Hands the gradient of the model's output to the predictor before that of any layer is known."""
