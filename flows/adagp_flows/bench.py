@@ -15,11 +15,11 @@ import sys
 import time
 from pathlib import Path
 
+from adagp.files import replace_file
 from adagp.spec.config import Design, preset
 from adagp_tb import arithmetic_bench, bench as simulator_bench, depthwise_bench, pass_bench
 
 from .designs_bench import designs
-from .files import replace_file
 from .frontier_bench import frontier
 
 REPORT = Path("build/bench/report.json")

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from adagp.compiler import FeedbackConfig, PredictorConfig, Training, compile_training
 from adagp.compiler.timing import duration
+from adagp.files import replace_file
 from adagp.spec.config import AcceleratorConfig, Design, preset
 from adagp.spec.isa import INSTRUCTION_BYTES, Array, PredictorArray, decode
 from adagp.spec.registers import field
@@ -23,7 +24,6 @@ from adagp.spec.schedule import Phase, PhaseCounter, Schedule
 from adagp_tb import timeline
 from adagp_tb.rtl_machine import RtlMachine
 
-from .files import replace_file
 from .networks import BLOCKS, Block
 from .timeline import RecordedBatch
 from .workload import DigitsNetwork

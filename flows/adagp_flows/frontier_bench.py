@@ -12,10 +12,10 @@ from statistics import mean, stdev
 import torch
 
 from adagp.compiler import SGD, Adam, FeedbackConfig, PredictorConfig
+from adagp.files import replace_file
 from adagp.spec.config import AcceleratorConfig, Design, preset
 from adagp.spec.schedule import Adaptive, Phase, Row, Schedule
 
-from .files import replace_file
 from .simulation import rehearse, simulate
 from .workload import DigitsNetwork, Workload, digits
 

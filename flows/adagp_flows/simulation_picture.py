@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from adagp.files import replace_file
 from adagp.spec.schedule import Phase
 
-from .files import replace_file
 from .run_result import RunResult, baseline_of, curve, speedup
 
 _COLOURS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#ee8866", "#777777")

@@ -5,11 +5,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 from adagp.compiler import FeedbackConfig, PredictorConfig
+from adagp.files import replace_file
 from adagp.spec.isa import Engine, Pass
 from adagp.spec.schedule import Phase, Schedule
 
 from . import simulation_picture, timeline, timeline_picture
-from .files import replace_file
 from .run_result import RunResult, baseline_of, curve, equal_time_accuracy, speedup
 
 PASSES = {"forward": Pass.FORWARD, "input_gradient": Pass.INPUT_GRADIENT, "weight_gradient": Pass.WEIGHT_GRADIENT}

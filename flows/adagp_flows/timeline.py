@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from adagp.compiler import Purpose
+from adagp.files import replace_file
 from adagp.spec.config import AcceleratorConfig
 from adagp.spec.isa import INSTRUCTION_BYTES, Engine, Instruction, decode, disassemble
 from adagp.spec.schedule import Phase
 from adagp_tb.timeline import EngineTimeline, Timeline
 
-from .files import replace_file
 
 MOST_SLICES = 50_000
 """Instructions (about 25 MB of JSON) up to which each is a slice of its own."""

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 
 from adagp.compiler import Purpose
+from adagp.files import replace_file
 from adagp.spec.config import AcceleratorConfig
 from adagp.spec.isa import Engine
 
-from .files import replace_file
 from .timeline import RecordedBatch, macs_per_cycle, share
 
 _PREDICTOR_WORK = ("predict", "train predictor")
