@@ -86,7 +86,7 @@ def test_runs_are_chosen(options, want):
     (["--epochs", "0"], "Workload.epochs must be at least 1, not 0"),
     (["--timeline", "-1"], "--timeline must be at least 0, not -1"),
     (["--schedule", "0:0"], "Row.gp and Row.bp must not both be 0"),
-    (["--schedule", "sometimes"], "--schedule must be paper, adaptive or K:M, not 'sometimes'"),
+    (["--schedule", "sometimes"], "schedule must be paper, adaptive, K:M in batches or K:Me in epochs, not 'sometimes'"),
     (["--schedule", "adaptive", "--k-most", "-1"], "Adaptive.most must be an integer from 1 to 65535, not -1"),
     (["--predictor", "oracle"], "invalid choice: 'oracle'"),
     (["--predictor-size", "3"], "PredictorConfig.size must be an even integer of at least 2, not 3"),

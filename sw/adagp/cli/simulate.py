@@ -13,15 +13,17 @@ import argparse
 import os
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
-from importlib import import_module
 from multiprocessing import get_context
 from pathlib import Path
 
 from adagp.spec.config import AcceleratorConfig, Design
-from adagp.spec.schedule import Adaptive, Row, Schedule
+from adagp.spec.named_schedule import named_schedule
+from adagp.spec.schedule import Schedule
 
 from . import UserError
 from .accelerator import add_sizes, chosen_sizes
+from .schedules import SCHEDULES, add_adaptive_options, chosen_rule
+from .user_model import user_model
 
 _DESIGNS = [design.name.lower() for design in Design]
 
@@ -49,8 +51,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_sizes(parser)
     runs = parser.add_argument_group("runs")
     runs.add_argument("--designs", nargs="+", choices=_DESIGNS, help="default: all")
-    runs.add_argument("--schedule", metavar="S", help="after warm-up: paper (k:m = 4:1, 3:1, 2:1, then 1:1 for most of "
-                      "the run), K:M such as 4:1, or adaptive (default: paper)")
+    runs.add_argument("--schedule", metavar="S", help=f"{SCHEDULES} (default: paper)")
     runs.add_argument("--predictor", choices=("paper", "feedback"), help="default: paper")
     train = parser.add_argument_group("training")
     train.add_argument("--model", metavar="PACKAGE:FUNCTION", help="a function that returns a torch.nn.Module "
@@ -67,13 +68,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     train.add_argument("--predictor-size", type=int, default=4, metavar="N",
                        help="pooled height and width (default: %(default)s)")
     train.add_argument("--predictor-channels", type=int, default=2, metavar="N", help="default: %(default)s")
-    rule = parser.add_argument_group("adaptive schedule", "k of k:1 follows the cosine between predicted and true gradients")
-    for name, kind, value, text in (
-            ("k-least", int, 1, "k to begin with"), ("k-most", int, 4, "largest k"),
-            ("raise-at", float, 0.1, "cosine from which on k grows"), ("lower-at", float, 0.05, "cosine below which k shrinks"),
-            ("patience", int, 2, "Phases BP in a row that agree before k moves")):
-        rule.add_argument(f"--{name}", type=kind, default=value, metavar="X" if kind is float else "N",
-                          help=f"{text} (default: %(default)s)")
+    add_adaptive_options(parser)
     memory = parser.add_argument_group("external memory")
     memory.add_argument("--latency", type=int, default=30, metavar="N", help="cycles of a read (default: %(default)s)")
     memory.add_argument("--interval", type=int, default=1, metavar="N", help="cycles per beat (default: %(default)s)")
@@ -116,23 +111,10 @@ def _chosen(workload, choice: _Choice, arguments: argparse.Namespace):
     """``workload`` with the choice's schedule and predictor."""
     from adagp.compiler import FeedbackConfig
 
-    schedule = _schedule(choice.schedule, workload.batches, arguments)
+    schedule = named_schedule(choice.schedule, batches=workload.batches, epoch=workload.epoch,
+                              warmup=arguments.warmup, adaptive=chosen_rule(arguments))
     return replace(workload, schedule=schedule,
                    predictor=FeedbackConfig() if choice.predictor == "feedback" else workload.predictor)
-
-
-def _schedule(name: str, batches: int, arguments: argparse.Namespace) -> Schedule:
-    warmup = Schedule.paper_warmup(batches) if arguments.warmup is None else arguments.warmup
-    k, colon, m = name.partition(":")
-    if name == "paper":
-        return Schedule.paper(batches=batches)
-    if name == "adaptive":
-        return Schedule(warmup=warmup, adaptive=Adaptive(
-            least=arguments.k_least, most=arguments.k_most, raise_at=arguments.raise_at,
-            lower_at=arguments.lower_at, patience=arguments.patience))
-    if not (colon and k.isdecimal() and m.isdecimal()):
-        raise UserError(f"--schedule must be paper, adaptive or K:M, not {name!r}")
-    return Schedule(warmup=warmup, rows=(Row(gp=int(k), bp=int(m)),))
 
 
 def _workload(arguments: argparse.Namespace):
@@ -142,7 +124,7 @@ def _workload(arguments: argparse.Namespace):
 
     torch.manual_seed(arguments.seed)
     try:
-        model = _user_model(arguments.model) if arguments.model else DigitsNetwork()
+        model = user_model(arguments.model) if arguments.model else DigitsNetwork()
         data, labels, test_data, test_labels = _user_data(arguments.data) if arguments.data else digits(arguments.seed)
         return Workload(
             model=model, data=data, labels=labels, test_data=test_data, test_labels=test_labels,
@@ -152,14 +134,6 @@ def _workload(arguments: argparse.Namespace):
             predictor=PredictorConfig(size=arguments.predictor_size, channels=arguments.predictor_channels))
     except ValueError as error:
         raise UserError(error) from error
-
-
-def _user_model(name: str):
-    package, _, function = name.partition(":")
-    try:
-        return getattr(import_module(package), function)()
-    except (ImportError, AttributeError, TypeError) as error:
-        raise UserError(f"--model must be PACKAGE:FUNCTION, a function without arguments, not {name!r}: {error}") from error
 
 
 def _user_data(path: Path):
