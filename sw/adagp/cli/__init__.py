@@ -9,7 +9,7 @@ import argparse
 import sys
 from importlib import import_module
 
-COMMANDS = ("verilog", "simulate")
+COMMANDS = ("verilog", "simulate", "train")
 
 
 class UserError(Exception):

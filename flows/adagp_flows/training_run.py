@@ -1,0 +1,145 @@
+"""A training run made from its settings: data, model, predictor, schedules, trainer."""
+
+import inspect
+import random
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from adagp import data, models
+from adagp.spec.named_schedule import named_schedule
+from adagp.spec.schedule import Adaptive, Schedule
+from adagp.training import AdaGP
+from adagp.training.backpropagation import Backpropagation
+from adagp.training.checkpoint import first_line
+from adagp.training.predictors import CONTROLS, PREDICTORS, Predictor
+from adagp.training.presets import PLATEAUS, Settings
+from adagp.training.rates import Rate, rate
+from adagp.training.trainer import Trainer
+
+ALL_PREDICTORS = {**PREDICTORS, **CONTROLS}
+_AUTOCAST = {"none": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingRun:
+    """``schedule`` is None where nothing is predicted. ``description`` says which run it is, in dicts, strings
+    and numbers: two runs of equal descriptions get the same weights from the same batches."""
+
+    settings: Settings
+    schedule: Schedule | None
+    task: data.Task
+    trainer: Trainer
+
+    @property
+    def description(self) -> dict:
+        batches = {"batches per epoch": self.trainer.batches_per_epoch, "test batches": len(self.trainer.test)}
+        counted = {self.settings.lr_schedule, self.settings.predictor_lr_schedule} & {"multistep", "cosine"}
+        return asdict(self.settings) | batches | {
+            "rows of the schedule": None if self.schedule is None else asdict(self.schedule),
+            "epochs of the learning rate": self.settings.epochs if counted else None}
+
+
+def prepare(settings: Settings, *, root: Path = Path("data"), device: str = "cpu", workers: int = 0,
+            make_model: Callable[[], nn.Module] | None = None) -> TrainingRun:
+    """The run that ``settings`` describe, before its first batch; ValueError says what does not fit.
+
+    ``root`` is the folder of the data, ``workers`` the processes that load it. ``make_model`` is called instead of
+    building the model that the settings name. Weights follow from the seed alone.
+    """
+    _require_device(device)
+    if settings.data not in data.NAMES:
+        raise ValueError(f"data must be one of {', '.join(data.NAMES)}, not {settings.data!r}")
+    if not make_model and settings.model not in models.NAMES:
+        raise ValueError(f"model must be one of {', '.join(models.NAMES)}, not {settings.model!r}")
+    source = data.load(settings.data, root=root)
+    train = data.Batches(source.train, batch=settings.batch, seed=settings.seed, drop_last=True, workers=workers)
+    test = data.Batches(source.test, batch=settings.batch, shuffle=False, workers=workers)
+    random.seed(settings.seed)
+    torch.manual_seed(settings.seed)
+    model = make_model() if make_model else _model(settings, source)
+    layout = torch.channels_last if settings.channels_last else torch.preserve_format
+    model = model.to(device, memory_format=layout)
+    _require_fit(model, source, device)
+    optimizer = _optimizer(settings, model)
+    scaler = torch.amp.GradScaler(torch.device(device).type) if settings.amp == "fp16" else None
+    if settings.predictor == "none":
+        schedule, adagp = None, Backpropagation(model, optimizer, accumulate=settings.accumulate, scaler=scaler)
+    else:
+        schedule = _schedule(settings, len(train) // settings.accumulate)
+        adagp = AdaGP(model, optimizer, predictor=_predictor(settings), schedule=schedule, exclude=settings.exclude,
+                      gate=settings.gate, rate=settings.gp_rate, accumulate=settings.accumulate, scaler=scaler)
+    trainer = Trainer(adagp, source.task, train, test, rates=_rates(settings, optimizer, adagp.predictor),
+                      device=device, autocast=_AUTOCAST[settings.amp], channels_last=settings.channels_last)
+    return TrainingRun(settings=settings, schedule=schedule, task=source.task, trainer=trainer)
+
+
+def predictor_options(name: str) -> tuple[str, ...]:
+    """Those that ``predictor_options`` may give; the learning rate is not among them."""
+    return tuple(option for option in inspect.signature(ALL_PREDICTORS[name]).parameters if option != "lr")
+
+
+def _require_device(name: str) -> None:
+    try:
+        torch.empty(1, device=name)
+    except (RuntimeError, AssertionError) as error:  # the latter: PyTorch without CUDA
+        raise ValueError(f"device must be one that PyTorch can use, not {name!r}: {first_line(error)}") from error
+
+
+def _model(settings: Settings, source: data.DataSet) -> nn.Module:
+    options = {} if settings.form is None else {"form": settings.form}
+    if source.vocabularies:
+        options["source_words"] = len(source.vocabularies[0])
+    return models.build(settings.model, classes=source.classes, channels=source.shape[0], **options)
+
+
+def _require_fit(model: nn.Module, source: data.DataSet, device: str) -> None:
+    """A model that cannot take the data is refused before a long run begins."""
+    samples, _ = source.test.batch([0], torch.Generator())
+    samples = tuple(part.to(device) for part in (samples if isinstance(samples, tuple) else (samples,)))
+    model.eval()
+    try:
+        with torch.no_grad():
+            model(*samples)
+    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+        shapes = " and ".join(str(tuple(part.shape)) for part in samples)
+        raise ValueError(f"model cannot take inputs of the shape {shapes}: {first_line(error)}") from error
+
+
+def _optimizer(settings: Settings, model: nn.Module) -> torch.optim.Optimizer:
+    common = {"lr": settings.lr, "weight_decay": settings.weight_decay}
+    if settings.optimizer == "adam":
+        return torch.optim.Adam(model.parameters(), **common)
+    return torch.optim.SGD(model.parameters(), momentum=settings.momentum, **common)
+
+
+def _schedule(settings: Settings, epoch: int) -> Schedule:
+    rule = Adaptive(least=settings.k_least, most=settings.k_most, raise_at=settings.raise_at,
+                    lower_at=settings.lower_at, patience=settings.patience)
+    return named_schedule(settings.schedule, batches=settings.epochs * epoch, epoch=epoch, adaptive=rule,
+                          warmup=None if settings.warmup is None else settings.warmup * epoch)
+
+
+def _predictor(settings: Settings) -> Predictor:
+    name, options = settings.predictor, dict(settings.predictor_options)
+    if name not in ALL_PREDICTORS:
+        raise ValueError(f"predictor must be {', '.join(ALL_PREDICTORS)} or none, not {name!r}")
+    known = predictor_options(name)
+    for option in options:
+        if option not in known:
+            raise ValueError(f"predictor option of {name} must be {', '.join(known) or 'left out'}, not {option!r}")
+    if "lr" in inspect.signature(ALL_PREDICTORS[name]).parameters:
+        options["lr"] = settings.predictor_lr
+    return ALL_PREDICTORS[name](**options)
+
+
+def _rates(settings: Settings, optimizer: torch.optim.Optimizer, predictor: Predictor) -> list[Rate]:
+    common = {"epochs": settings.epochs, "factor": settings.lr_factor, "patience": settings.lr_patience,
+              "milestones": settings.lr_milestones}
+    rates = [rate(settings.lr_schedule, optimizer, follows=PLATEAUS[settings.plateau], **common)]
+    if predictor.optimizer is not None:
+        rates.append(rate(settings.predictor_lr_schedule, predictor.optimizer, follows="mse", **common))
+    return [found for found in rates if found is not None]
