@@ -51,7 +51,8 @@ class _FromLastTrue(Predictor):
         return {"last": self._last}
 
     def load_state_dict(self, state):
-        self._last = list(state["last"])
+        self._last = [None if last is None else last.to(parameter.device)
+                      for parameter, last in zip(self._parameters, state["last"], strict=True)]
 
 
 def last_gradient() -> Predictor:

@@ -40,7 +40,7 @@ class LearnedFeedback(Predictor):
         self._predicted: dict[Layer, torch.Tensor] = {}
         self._shapes: dict[Layer, torch.Size] = {}
         self._absorbed: set[Layer] = set()
-        self._begun = False
+        self._begun, self._factor = False, None
 
     def observe(self, layer, inputs, output, *, learning):
         if learning:
@@ -83,8 +83,10 @@ class LearnedFeedback(Predictor):
                 "gradient_sums": {layer.name: sums for layer, sums in self._gradient_sums.items()}}
 
     def load_state_dict(self, state):
-        self._error_sums = state["error_sums"]
-        self._gradient_sums = {self._layers[name]: sums for name, sums in state["gradient_sums"].items()}
+        device = next(iter(self._layers.values())).weight.device
+        self._error_sums = None if state["error_sums"] is None else state["error_sums"].to(device)
+        self._gradient_sums = {self._layers[name]: sums.to(device) for name, sums in state["gradient_sums"].items()}
+        self._factor = None
 
     def _absorb(self, layer: Layer, inputs: torch.Tensor, gradient: torch.Tensor) -> None:
         """Adds a layer's true output gradient to its sums, after predicting from what they were."""
