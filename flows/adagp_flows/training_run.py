@@ -27,7 +27,7 @@ _AUTOCAST = {"none": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 @dataclass(frozen=True, kw_only=True)
 class TrainingRun:
     """``schedule`` is None where nothing is predicted. ``description`` says which run it is, in dicts, strings
-    and numbers: two runs of equal descriptions get the same weights from the same batches."""
+    and numbers: two runs of equal descriptions on equal machines end with the same weights."""
 
     settings: Settings
     schedule: Schedule | None
@@ -40,7 +40,8 @@ class TrainingRun:
         counted = {self.settings.lr_schedule, self.settings.predictor_lr_schedule} & {"multistep", "cosine"}
         return asdict(self.settings) | batches | {
             "rows of the schedule": None if self.schedule is None else asdict(self.schedule),
-            "epochs of the learning rate": self.settings.epochs if counted else None}
+            "epochs of the learning rate": self.settings.epochs if counted else None,
+            "threads": torch.get_num_threads()}
 
 
 def prepare(settings: Settings, *, root: Path = Path("data"), device: str = "cpu", workers: int = 0,
@@ -58,6 +59,8 @@ def prepare(settings: Settings, *, root: Path = Path("data"), device: str = "cpu
     source = data.load(settings.data, root=root)
     train = data.Batches(source.train, batch=settings.batch, seed=settings.seed, drop_last=True, workers=workers)
     test = data.Batches(source.test, batch=settings.batch, shuffle=False, workers=workers)
+    if len(train) < settings.accumulate:
+        raise ValueError(f"Settings.accumulate must be at most the {len(train)} batches of an epoch, not {settings.accumulate}")
     random.seed(settings.seed)
     torch.manual_seed(settings.seed)
     model = make_model() if make_model else _model(settings, source)

@@ -99,7 +99,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     where.add_argument("--evaluate", action="store_true", help="only test the checkpoint in the output folder")
     run.add_argument("--data-root", type=Path, default=Path("data"), metavar="FOLDER", help="default: %(default)s")
     run.add_argument("--device", default="cpu", metavar="NAME", help="such as cuda (default: %(default)s)")
-    run.add_argument("--threads", type=int, metavar="N", help="of PyTorch on the CPU")
+    run.add_argument("--threads", type=int, metavar="N", help="of PyTorch on the CPU; a run that goes on has its own unless "
+                     "told otherwise, since other numbers round otherwise")
     run.add_argument("--workers", type=int, default=0, metavar="N", help="processes that load data (default: %(default)s)")
     run.add_argument("--checkpoint-every", type=_interval, default=(None, 600.0), metavar="N|Ns", help="batches, or "
                      "seconds, besides the end of each epoch (default: 600s)")
@@ -113,16 +114,17 @@ def run(arguments: argparse.Namespace) -> None:
     from adagp.training.trainer import NotFinite
     from adagp_flows import training_report
 
-    if arguments.threads is not None:
-        if arguments.threads < 1:
-            raise UserError(f"--threads must be at least 1, not {arguments.threads}")
-        torch.set_num_threads(arguments.threads)
+    if arguments.threads is not None and arguments.threads < 1:
+        raise UserError(f"--threads must be at least 1, not {arguments.threads}")
     folder, path = arguments.output, arguments.output / "checkpoint.pt"
     with ExitStack() as stack:
         try:
             if not arguments.evaluate:
                 stack.enter_context(_alone_in(folder))
             stored = _stored(path, arguments)
+            threads = arguments.threads or (stored and stored[0].get("threads"))
+            if threads:
+                torch.set_num_threads(threads)  # another number adds in another order
             training = _prepared(stored and stored[0], arguments)
             if stored:
                 checkpoint.require_same(path, _comparable(stored[0]), _comparable(training.description))
@@ -211,8 +213,8 @@ def _prepared(description: dict | None, arguments: argparse.Namespace):
 
 
 def _comparable(description: dict) -> dict:
-    """A run may become longer, as long as nothing in it depends on its length."""
-    return {name: value for name, value in description.items() if name != "epochs"}
+    """A run may become longer, as long as nothing in it depends on its length, and move to another machine."""
+    return {name: value for name, value in description.items() if name not in ("epochs", "threads")}
 
 
 def _fit(training, path: Path, arguments: argparse.Namespace) -> None:
