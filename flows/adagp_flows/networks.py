@@ -11,92 +11,11 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
-
-class Bottleneck(nn.Module):
-    """ResNet50's block: 1×1, 3×3, 1×1 with batch normalisation, and a projection on the way around."""
-
-    def __init__(self, inplanes: int, planes: int, stride: int = 1):
-        super().__init__()
-        outputs = 4 * planes
-        self.conv1 = nn.Conv2d(inplanes, planes, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(planes)
-        self.conv2 = nn.Conv2d(planes, planes, 3, stride, 1, bias=False)
-        self.bn2 = nn.BatchNorm2d(planes)
-        self.conv3 = nn.Conv2d(planes, outputs, 1, bias=False)
-        self.bn3 = nn.BatchNorm2d(outputs)
-        self.relu = nn.ReLU()
-        self.downsample = None
-        if stride != 1 or inplanes != outputs:
-            self.downsample = nn.Sequential(nn.Conv2d(inplanes, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
-
-    def forward(self, x):
-        identity = x if self.downsample is None else self.downsample(x)
-        out = self.relu(self.bn1(self.conv1(x)))
-        out = self.relu(self.bn2(self.conv2(out)))
-        return self.relu(self.bn3(self.conv3(out)) + identity)
-
-
-class DenseLayer(nn.Module):
-    """DenseNet121's layer: normalise, 1×1 to four times the growth, normalise, 3×3 to the growth."""
-
-    def __init__(self, inputs: int, growth: int):
-        super().__init__()
-        self.norm1 = nn.BatchNorm2d(inputs)
-        self.relu1 = nn.ReLU()
-        self.conv1 = nn.Conv2d(inputs, 4 * growth, 1, bias=False)
-        self.norm2 = nn.BatchNorm2d(4 * growth)
-        self.relu2 = nn.ReLU()
-        self.conv2 = nn.Conv2d(4 * growth, growth, 3, padding=1, bias=False)
-
-    def forward(self, x):
-        new = self.conv2(self.relu2(self.norm2(self.conv1(self.relu1(self.norm1(x))))))
-        return torch.cat([x, new], 1)
-
-
-class InvertedResidual(nn.Module):
-    """MobileNetV2's block: expand, depthwise, project, with ReLU6."""
-
-    def __init__(self, inputs: int, outputs: int, stride: int, expansion: int):
-        super().__init__()
-        hidden = inputs * expansion
-        self.conv = nn.Sequential(
-            nn.Conv2d(inputs, hidden, 1, bias=False), nn.BatchNorm2d(hidden), nn.ReLU6(),
-            nn.Conv2d(hidden, hidden, 3, stride, 1, groups=hidden, bias=False), nn.BatchNorm2d(hidden), nn.ReLU6(),
-            nn.Conv2d(hidden, outputs, 1, bias=False), nn.BatchNorm2d(outputs))
-        self.around = stride == 1 and inputs == outputs
-
-    def forward(self, x):
-        return x + self.conv(x) if self.around else self.conv(x)
-
-
-class BasicConv2d(nn.Module):
-    """Inception's convolution: no bias, batch normalisation, ReLU."""
-
-    def __init__(self, inputs: int, outputs: int, **options):
-        super().__init__()
-        self.conv = nn.Conv2d(inputs, outputs, bias=False, **options)
-        self.bn = nn.BatchNorm2d(outputs, eps=0.001)
-
-    def forward(self, x):
-        return torch.relu(self.bn(self.conv(x)))
-
-
-class InceptionC(nn.Module):
-    """InceptionV3's block with 1×7 and 7×1 kernels."""
-
-    def __init__(self, inputs: int, width: int, outputs: int):
-        super().__init__()
-        across, down = {"kernel_size": (1, 7), "padding": (0, 3)}, {"kernel_size": (7, 1), "padding": (3, 0)}
-        self.branch1x1 = BasicConv2d(inputs, outputs, kernel_size=1)
-        self.branch7x7_1 = BasicConv2d(inputs, width, kernel_size=1)
-        self.branch7x7_2 = BasicConv2d(width, width, **across)
-        self.branch7x7_3 = BasicConv2d(width, outputs, **down)
-        self.branch_pool = BasicConv2d(inputs, outputs, kernel_size=1)
-        self.pool = nn.AvgPool2d(3, stride=1, padding=1)
-
-    def forward(self, x):
-        seven = self.branch7x7_3(self.branch7x7_2(self.branch7x7_1(x)))
-        return torch.cat([self.branch1x1(x), seven, self.branch_pool(self.pool(x))], 1)
+from adagp.models.densenet import DenseLayer, transition
+from adagp.models.inception import v3_c
+from adagp.models.mixed import Mixed
+from adagp.models.mobilenet import InvertedResidual
+from adagp.models.resnet import Bottleneck
 
 
 def _classified(body: nn.Module, channels: int, classes: int = 10) -> nn.Module:
@@ -122,8 +41,7 @@ def densenet121(channels: int) -> nn.Module:
     growth = channels // 2
     layers = [DenseLayer(channels + growth * number, growth) for number in range(3)]
     width = channels + 3 * growth
-    transition = [nn.BatchNorm2d(width), nn.ReLU(), nn.Conv2d(width, width // 2, 1, bias=False), nn.AvgPool2d(2)]
-    return _classified(nn.Sequential(*layers, *transition), width // 2)
+    return _classified(nn.Sequential(*layers, transition(width)), width // 2)
 
 
 def mobilenetv2(channels: int) -> nn.Module:
@@ -135,7 +53,9 @@ def mobilenetv2(channels: int) -> nn.Module:
 
 def inceptionv3(channels: int) -> nn.Module:
     """InceptionV3's block of 7×1 kernels, with 768 channels, and one of its two such branches."""
-    return _classified(InceptionC(channels, channels // 6, channels // 4), 3 * (channels // 4))
+    branches = dict(v3_c(channels // 6, channels // 4))
+    del branches["branch7x7dbl"]
+    return _classified(Mixed(channels, branches), 3 * (channels // 4))
 
 
 class Encoder(nn.Module):
