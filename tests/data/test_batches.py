@@ -22,11 +22,6 @@ class Noted:
         return torch.tensor(indices), torch.rand(len(indices), generator=generator)
 
 
-class Failing(Noted):
-    def batch(self, indices, generator):
-        raise RuntimeError("sample 3 is torn")
-
-
 def images(count: int = 23) -> ArraySource:
     data = torch.arange(count * 12.0).reshape(count, 1, 4, 3)
     return ArraySource(data, torch.arange(count), lambda batch, generator: shifted(batch, 1, generator))
@@ -88,11 +83,6 @@ def test_global_generator_is_left_alone(workers):
     drawn = torch.rand(1)
     torch.manual_seed(3)
     assert torch.equal(drawn, torch.rand(1))
-
-
-def test_error_in_a_worker_arrives():
-    with pytest.raises(RuntimeError, match="sample 3 is torn"):
-        list(Batches(Failing(4), batch=2, workers=1).epoch(0))
 
 
 @pytest.mark.parametrize("parameters, message", [

@@ -98,19 +98,20 @@ def test_centre_on_the_far_edge_is_in_the_last_cell():
 
 def test_perfect_maps_are_learnt():
     outputs = [output.requires_grad_() for output in maps()]
-    optimizer = torch.optim.Adam(outputs, lr=0.3)
+    optimizer = torch.optim.Adam(outputs, lr=0.2)
     task = detection(SMALL)
     before = task.score(outputs, TARGETS)
-    for _ in range(100):
+    for _ in range(70):
         optimizer.zero_grad()
         task.loss(outputs, TARGETS).backward()
         optimizer.step()
     assert before[0] < 2 and task.score(outputs, TARGETS) == (2.0, 2)
     found = SMALL.detections(outputs)
     assert average_precision(found, TARGETS, classes=3)[[0, 2]].tolist() == [1, 1]
-    for row, want in zip(found[0][:2], TARGETS[0][[0, 1]] if found[0][0, 0] == 2 else TARGETS[0][[1, 0]], strict=True):
-        assert row[0] == want[0] and row[1] > 0.9
-        torch.testing.assert_close(row[2:], want[1:5], atol=0.01, rtol=0)
+    for want in TARGETS[0][:2]:
+        best = found[0][found[0][:, 0] == want[0]][0]
+        assert best[1] > 0.9
+        torch.testing.assert_close(best[2:], want[1:5], atol=0.02, rtol=0)
 
 
 def test_recall_wants_class_confidence_and_place():

@@ -55,7 +55,7 @@ class Batches:
         if not 0 <= first <= len(self):
             raise ValueError(f"Batches.epoch: first must be from 0 to {len(self)}, not {first!r}")
         order = self.order(number).split(self.batch)
-        keys = [(("batch", self.seed, number, index), order[index].tolist()) for index in range(first, len(self))]
+        keys = ((("batch", self.seed, number, index), order[index].tolist()) for index in range(first, len(self)))
         prepare = _Preparation(self.source)
         if not self.workers:
             return map(prepare.__getitem__, keys)
