@@ -24,13 +24,13 @@ class LearnedFeedback(Predictor):
 
     needs_error = True
 
-    def __init__(self, *, decay: float = 0.97, ridge: float = 1e-3, rank: int = 64, extent: int = 16, seed: int = 0):
+    def __init__(self, *, decay: float = 0.97, ridge: float = 1e-3, weighting: float = 0.0, rank: int = 64, extent: int = 16, seed: int = 0):
         for name, value, rule, valid in (("decay", decay, "in (0, 1)", 0 < decay < 1), ("ridge", ridge, "positive", ridge > 0),
                                          ("rank", rank, "an integer of at least 1", isinstance(rank, int) and rank >= 1),
                                          ("extent", extent, "an integer of at least 1", isinstance(extent, int) and extent >= 1)):
             if not valid:
                 raise ValueError(f"LearnedFeedback.{name} must be {rule}, not {value!r}")
-        self.decay, self.ridge, self.rank, self.extent, self.seed = decay, ridge, rank, extent, seed
+        self.decay, self.ridge, self.weighting, self.rank, self.extent, self.seed = decay, ridge, weighting, rank, extent, seed
 
     def prepare(self, layers, parameters):
         self._layers = {layer.name: layer for layer in layers}
@@ -55,13 +55,15 @@ class LearnedFeedback(Predictor):
         self._error = self._sketch(error.flatten(1).float()) / scale
         if not learning:
             return
+        squares = self._error.square().sum(1, keepdim=True)
+        self._weighted = self._error / (squares / squares.mean() + 1e-3) ** self.weighting
         if not self._begun:  # of the batch's forward passes the first
             self._factor = None if self._error_sums is None else self._factorised()
-            squared = self._error.T @ self._error
+            squared = self._weighted.T @ self._error
             self._error_sums = squared if self._error_sums is None else self._error_sums.mul_(self.decay).add_(squared)
             self._begun = True
         else:
-            self._error_sums.addmm_(self._error.T, self._error)
+            self._error_sums.addmm_(self._weighted.T, self._error)
 
     def learn(self, gradients):
         predicted, self._predicted = self._predicted, {}
@@ -98,7 +100,7 @@ class LearnedFeedback(Predictor):
                 weight = self._weight_gradient(layer, inputs, self._maps(layer))
                 self._predicted[layer] = self._predicted[layer] + weight if layer in self._predicted else weight
             kept = self._pooled(layer, gradient.float() / self._scale)
-            product = (self._error.T @ kept.flatten(1)).view(-1, *kept.shape[1:])
+            product = (self._weighted.T @ kept.flatten(1)).view(-1, *kept.shape[1:])
             if layer not in self._gradient_sums:
                 self._gradient_sums[layer] = product
             elif self._gradient_sums[layer].shape != product.shape:
