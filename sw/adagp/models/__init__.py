@@ -2,12 +2,12 @@
 
 from torch import nn
 
-from . import densenet, inception, mobilenet, resnet, transformer, vgg, yolo
+from . import densenet, digits, inception, mobilenet, resnet, transformer, vgg, yolo
 from .shapes import LayerShape, layer_shapes, multiply_accumulates, parameters
 
 __all__ = ["NAMES", "LayerShape", "build", "layer_shapes", "multiply_accumulates", "parameters"]
 
-FAMILIES = (vgg, resnet, densenet, mobilenet, inception, transformer, yolo)
+FAMILIES = (vgg, resnet, densenet, mobilenet, inception, transformer, yolo, digits)
 FORMS = {name: forms for family in FAMILIES for name, forms in family.NETWORKS.items()}
 """Of each network, the forms that it has and what makes them; the first is that of its paper."""
 
@@ -17,7 +17,7 @@ NAMES = tuple(FORMS)
 def build(name: str, *, classes: int = 1000, form: str | None = None, channels: int = 3, **options) -> nn.Module:
     """The network ``name`` with fresh weights, for images of ``channels``.
 
-    ``form`` is "imagenet" or "cifar" for classification, "translation" or "detection"; None is the first that
+    ``form`` is "imagenet" or "cifar" for classification, "translation", "detection" or "digits"; None is the first that
     the network has. ``classes`` of translation are the words. ``options`` are the constructor's own, such as
     ``dropout``. Raises ValueError for what is not there or below 1.
     """
