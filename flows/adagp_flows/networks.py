@@ -53,9 +53,9 @@ def mobilenetv2(channels: int) -> nn.Module:
 
 def inceptionv3(channels: int) -> nn.Module:
     """InceptionV3's block of 7×1 kernels, with 768 channels, and one of its two such branches."""
-    branches = dict(v3_c(channels // 6, channels // 4))
-    del branches["branch7x7dbl"]
-    return _classified(Mixed(channels, branches), 3 * (channels // 4))
+    branches = v3_c(channels // 6, channels // 4)
+    some = {name: branches[name] for name in ("branch7x7", "branch1x1", "branch_pool")}  # issued in this order
+    return _classified(Mixed(channels, some), 3 * (channels // 4))
 
 
 class Encoder(nn.Module):
