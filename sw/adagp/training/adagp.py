@@ -200,9 +200,10 @@ class AdaGP:
         self._seen.add(layer)
         learning = self.phase is not Phase.GP
         if learning or self._open(layer):
-            self.predictor.observe(layer, arguments[0], output, learning=learning)
-            if not learning and not self.predictor.needs_error and self._forwards == self.accumulate:
-                self._take(layer, True)
+            with torch.autocast(layer.weight.device.type, enabled=False):  # predictors compute in float32
+                self.predictor.observe(layer, arguments[0], output, learning=learning)
+                if not learning and not self.predictor.needs_error and self._forwards == self.accumulate:
+                    self._take(layer, True)
 
     def _capture_errors(self) -> None:
         """Hands the gradient of the model's output to the predictor before that of any layer is known."""
@@ -289,7 +290,7 @@ class AdaGP:
         """Books how good the predictions are, for the report, the gates and the adaptive schedule."""
         cosines = []
         for layer, gradient in predicted.items():
-            quality = Quality.of(gradient, true[layer])
+            quality = Quality.of(layer.rows(gradient), layer.rows(true[layer]))
             self._quality[layer.name] = self._quality[layer.name] + quality if layer.name in self._quality else quality
             before = self._cosines.get(layer.name)
             self._cosines[layer.name] = quality.cosine if before is None else 0.9 * before + 0.1 * quality.cosine

@@ -58,24 +58,34 @@ class Layer:
         return self.weight.numel() // self.outputs
 
     def rows(self, weight: torch.Tensor) -> torch.Tensor:
-        """A tensor of the weight's shape as (outputs, weights_per_output), a row per output channel."""
-        if not self._transposed:
-            return weight.reshape(self.outputs, -1)
-        groups = self.module.groups
-        return weight.unflatten(0, (groups, -1)).transpose(1, 2).reshape(self.outputs, -1)
+        """A tensor of the weight's shape as (outputs, weights_per_output), a row per output channel, in the
+        order in which the weight lies in memory (of a ``channels_last`` one the input channels last)."""
+        if self._transposed:
+            return weight.unflatten(0, (self.module.groups, -1)).transpose(1, 2).reshape(self.outputs, -1)
+        if self._channels_last:
+            weight = weight.permute(0, 2, 3, 1)
+        return weight.reshape(self.outputs, -1)
 
     def from_rows(self, rows: torch.Tensor) -> torch.Tensor:
         """The inverse of :meth:`rows`."""
-        if not self._transposed:
-            return rows.view_as(self.weight)
-        groups, inputs = self.module.groups, self.weight.shape[0]
-        return rows.view(groups, self.outputs // groups, inputs // groups, *self.weight.shape[2:]
-                         ).transpose(1, 2).reshape(self.weight.shape)
+        shape = self.weight.shape
+        if self._transposed:
+            groups, inputs = self.module.groups, shape[0]
+            return rows.view(groups, self.outputs // groups, inputs // groups, *shape[2:]).transpose(1, 2).reshape(shape)
+        if self._channels_last:
+            return rows.view(shape[0], *shape[2:], shape[1]).permute(0, 3, 1, 2)
+        return rows.view(shape)
+
+    @property
+    def _channels_last(self) -> bool:
+        weight = self.weight
+        return weight.dim() == 4 and not weight.is_contiguous() and weight.is_contiguous(memory_format=torch.channels_last)
 
     def images(self, output: torch.Tensor) -> torch.Tensor:
         """The mean over the batch of the layer's output as one image per output channel:
         (outputs, height, width); a sequence has height 1, a volume its depth in the height."""
-        mean = output.detach().mean(0, dtype=torch.float32)
+        output = output.detach()
+        mean = combined(torch.full((len(output), 1), 1 / len(output), device=output.device), output)[0]
         if self.linear:
             return mean.reshape(-1, 1, self.outputs).permute(2, 1, 0)
         return mean.reshape(self.outputs, 1, -1) if mean.dim() < 3 else mean.reshape(self.outputs, -1, mean.shape[-1])
@@ -102,6 +112,14 @@ class Layer:
         return [size - ((given - 1) * stride - 2 * padding + dilation * (kernel - 1) + 1)
                 for size, given, stride, padding, dilation, kernel in zip(
                     output.shape[2:], inputs.shape[2:], module.stride, module.padding, module.dilation, module.kernel_size)]
+
+
+def combined(weights: torch.Tensor, samples: torch.Tensor) -> torch.Tensor:
+    """Weighted sums over the samples: (samples, sums) and (samples, ...) → (sums, ...), in float32. One
+    product of matrices, whichever way the samples lie in memory."""
+    if samples.dim() == 4 and not samples.is_contiguous() and samples.is_contiguous(memory_format=torch.channels_last):
+        return combined(weights, samples.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+    return (weights.T @ samples.flatten(1).float()).view(-1, *samples.shape[1:])
 
 
 def served_layers(model: nn.Module, exclude: tuple[str, ...] = ()) -> list[Layer]:

@@ -22,13 +22,13 @@ class Quality:
     @classmethod
     def of(cls, predicted: torch.Tensor, true: torch.Tensor) -> "Quality":
         """Of one batch; both tensors of any equal shape."""
-        predicted, true = predicted.detach().flatten().float(), true.detach().flatten().float()
-        difference = (predicted - true).abs_()
-        mse = difference.dot(difference) / true.numel()
+        predicted, true = (tensor.detach().reshape(-1).float() for tensor in (predicted, true))
         norms = predicted.norm() * true.norm()
         cosine = predicted.dot(true) / norms.clamp_min(torch.finfo(torch.float32).tiny)
-        zero = true == 0
-        mape = difference.div_(true.abs()).masked_fill_(zero, 0).sum() / (~zero).sum().clamp_min(1)
+        difference = predicted - true
+        mse = difference.dot(difference) / true.numel()
+        ratios = difference.div_(true.where(true != 0, torch.inf))
+        mape = ratios.abs_().sum() / true.count_nonzero().clamp_min(1)
         mse, mape, cosine = torch.stack((mse, 100 * mape, cosine)).tolist()
         return cls(mse=mse, mape=mape, cosine=cosine)
 

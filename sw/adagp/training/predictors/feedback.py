@@ -9,7 +9,7 @@ of e, x̃_c = Σ_n e_nc·x_n: it is the layer's ordinary weight gradient between
 import torch
 from torch.nn import functional
 
-from ..layers import Layer
+from ..layers import Layer, combined
 from .predictor import Predictor
 
 
@@ -121,7 +121,7 @@ class LearnedFeedback(Predictor):
         """Predicted, from the layer's true input and its maps (values of the error, *output shape)."""
         if layer.linear and inputs.dim() > 2:
             inputs = inputs.flatten(1, -2).sum(1)
-        return layer.weight_gradient(_combined(self._error, inputs), maps)
+        return layer.weight_gradient(combined(self._error, inputs), maps)
 
     def _maps(self, layer: Layer) -> torch.Tensor:
         """A of a layer, from the sums as they are; of the size of its output."""
@@ -153,9 +153,3 @@ class LearnedFeedback(Predictor):
         signs = torch.randint(2, (values,), generator=generator).to(error) * 2 - 1
         return error.new_zeros(len(error), self.rank).index_add_(1, buckets, error * signs)
 
-
-def _combined(weights: torch.Tensor, samples: torch.Tensor) -> torch.Tensor:
-    """weightsᵀ·samples over dimension 0 of both, in the memory order of ``samples``: the pseudo-images."""
-    if samples.dim() == 4 and samples.is_contiguous(memory_format=torch.channels_last):
-        return _combined(weights, samples.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-    return (weights.T @ samples.flatten(1).float()).view(-1, *samples.shape[1:])

@@ -53,7 +53,7 @@ class PaperPredictor(Predictor):
         device = layers[0].weight.device
         self.network = PaperNetwork(size=self._size, channels=self._channels,
                                     outputs=max(layer.weights_per_output for layer in layers)).to(device)
-        self.optimizer = torch.optim.Adam(self.network.parameters(), lr=self._lr)
+        self.optimizer = torch.optim.Adam(self.network.parameters(), lr=self._lr, fused=True)
         self._images = MeanImages()
 
     def observe(self, layer, inputs, output, *, learning):
@@ -64,8 +64,8 @@ class PaperPredictor(Predictor):
         for layer, gradient in reversed(gradients.items()):
             with torch.enable_grad():
                 rows = self._rows(layer)
-                self.optimizer.zero_grad()
-                functional.mse_loss(rows, layer.rows(gradient).float()).backward()
+            self.optimizer.zero_grad()
+            rows.backward((rows.detach() - layer.rows(gradient)).mul_(2 / rows.numel()))  # of the mean squared error
             self.optimizer.step()
             predicted[layer] = layer.from_rows(rows.detach())
         return predicted

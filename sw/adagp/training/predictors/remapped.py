@@ -50,7 +50,7 @@ class RemappedPredictor(Predictor):
 
     def prepare(self, layers, parameters):
         self.network = RemappedNetwork(**self._sizes).to(layers[0].weight.device)
-        self.optimizer = torch.optim.Adam(self.network.parameters(), lr=self._lr)
+        self.optimizer = torch.optim.Adam(self.network.parameters(), lr=self._lr, fused=True)
         self._images = MeanImages()
 
     def observe(self, layer, inputs, output, *, learning):
