@@ -28,7 +28,7 @@ class Quality:
         difference = predicted - true
         mse = difference.dot(difference) / true.numel()
         ratios = difference.div_(true.where(true != 0, torch.inf))
-        mape = ratios.abs_().sum() / true.count_nonzero().clamp_min(1)
+        mape = ratios.norm(1) / true.count_nonzero().clamp_min(1)
         mse, mape, cosine = torch.stack((mse, 100 * mape, cosine)).tolist()
         return cls(mse=mse, mape=mape, cosine=cosine)
 

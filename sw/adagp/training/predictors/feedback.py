@@ -99,8 +99,9 @@ class LearnedFeedback(Predictor):
             if self._factor is not None and layer in self._gradient_sums:
                 weight = self._weight_gradient(layer, inputs, self._maps(layer))
                 self._predicted[layer] = self._predicted[layer] + weight if layer in self._predicted else weight
-            kept = self._pooled(layer, gradient.float() / self._scale)
-            product = (self._weighted.T @ kept.flatten(1)).view(-1, *kept.shape[1:])
+            if layer.linear and gradient.dim() > 2:
+                gradient = gradient.flatten(1, -2).mean(1)
+            product = self._pooled(combined(self._weighted, gradient)) / self._scale
             if layer not in self._gradient_sums:
                 self._gradient_sums[layer] = product
             elif self._gradient_sums[layer].shape != product.shape:
@@ -135,13 +136,11 @@ class LearnedFeedback(Predictor):
             return self._error.sum(0) @ maps * self._shapes[layer][1:-1].numel()
         return self._error.sum(0) @ maps.flatten(2).sum(2)
 
-    def _pooled(self, layer: Layer, gradient: torch.Tensor) -> torch.Tensor:
-        """A gradient of the layer's output as it is kept."""
-        if layer.linear:
-            return gradient.flatten(1, -2).mean(1) if gradient.dim() > 2 else gradient
-        if gradient.dim() == 4 and max(gradient.shape[2:]) > self.extent:
-            return functional.adaptive_avg_pool2d(gradient, tuple(min(size, self.extent) for size in gradient.shape[2:]))
-        return gradient
+    def _pooled(self, maps: torch.Tensor) -> torch.Tensor:
+        """Images of more than ``extent`` × ``extent`` pixels as they are kept."""
+        if maps.dim() == 4 and max(maps.shape[2:]) > self.extent:
+            return functional.adaptive_avg_pool2d(maps, tuple(min(size, self.extent) for size in maps.shape[2:]))
+        return maps
 
     def _sketch(self, error: torch.Tensor) -> torch.Tensor:
         """(samples, values) → (samples, at most ``rank``)."""

@@ -25,11 +25,30 @@ class PaperNetwork(nn.Module):
         nn.init.zeros_(self.linear.weight)
         nn.init.zeros_(self.linear.bias)
 
-    def forward(self, images: torch.Tensor, outputs: int) -> torch.Tensor:
-        """The first ``outputs`` values; the others are masked, and not computed."""
+    def features(self, images: torch.Tensor) -> torch.Tensor:
+        """What the linear layer sees."""
         pooled = functional.adaptive_avg_pool2d(images, self.size)
-        features = functional.max_pool2d(torch.relu(self.conv(pooled)), 2).flatten(1)
+        return functional.max_pool2d(torch.relu(self.conv(pooled)), 2).flatten(1)
+
+    def rows(self, features: torch.Tensor, outputs: int) -> torch.Tensor:
+        """The first ``outputs`` values; the others are masked, and not computed."""
         return functional.linear(features, self.linear.weight[:outputs], self.linear.bias[:outputs])
+
+    def forward(self, images: torch.Tensor, outputs: int) -> torch.Tensor:
+        return self.rows(self.features(images), outputs)
+
+    def descend(self, features: torch.Tensor, gradient: torch.Tensor) -> None:
+        """Leaves the gradients of all parameters, from ``features`` with their graph and the gradient of
+        :meth:`rows`. By hand, since autograd would make a whole gradient from that of each part."""
+        outputs = gradient.shape[1]
+        for parameter in (self.linear.weight, self.linear.bias):
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+            parameter.grad[outputs:].zero_()
+        torch.mm(gradient.T, features.detach(), out=self.linear.weight.grad[:outputs])
+        torch.sum(gradient, 0, out=self.linear.bias.grad[:outputs])
+        self.conv.zero_grad()
+        features.backward(gradient @ self.linear.weight.detach()[:outputs])
 
 
 class PaperPredictor(Predictor):
@@ -63,15 +82,16 @@ class PaperPredictor(Predictor):
         predicted = {}
         for layer, gradient in reversed(gradients.items()):
             with torch.enable_grad():
-                rows = self._rows(layer)
-            self.optimizer.zero_grad()
-            rows.backward((rows.detach() - layer.rows(gradient)).mul_(2 / rows.numel()))  # of the mean squared error
+                features = self.network.features(self._images.take(layer))
+            rows = self.network.rows(features.detach(), layer.weights_per_output)
+            predicted[layer] = layer.from_rows(rows)
+            self.network.descend(features, (rows - layer.rows(gradient)).mul_(2 / rows.numel()))  # mean squared error
             self.optimizer.step()
-            predicted[layer] = layer.from_rows(rows.detach())
         return predicted
 
     def predict(self, layer):
-        return (layer.from_rows(self._rows(layer)).to(layer.weight.dtype), *[None] * (layer.bias is not None))
+        rows = self.network(self._images.take(layer), layer.weights_per_output)
+        return (layer.from_rows(rows).to(layer.weight.dtype), *[None] * (layer.bias is not None))
 
     def state_dict(self):
         return {"network": self.network.state_dict(), "optimizer": self.optimizer.state_dict()}
@@ -79,7 +99,3 @@ class PaperPredictor(Predictor):
     def load_state_dict(self, state):
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
-
-    def _rows(self, layer: Layer) -> torch.Tensor:
-        """The prediction, (outputs, weights per output); forgets what was observed."""
-        return self.network(self._images.take(layer), layer.weights_per_output)
