@@ -51,7 +51,7 @@ class _FromLastTrue(Predictor):
         return {"last": self._last}
 
     def load_state_dict(self, state):
-        self._last = [None if last is None else last.to(parameter.device)
+        self._last = [None if last is None else last.to(parameter.device, copy=True)
                       for parameter, last in zip(self._parameters, state["last"], strict=True)]
 
 

@@ -86,8 +86,8 @@ class LearnedFeedback(Predictor):
 
     def load_state_dict(self, state):
         device = next(iter(self._layers.values())).weight.device
-        self._error_sums = None if state["error_sums"] is None else state["error_sums"].to(device)
-        self._gradient_sums = {self._layers[name]: sums.to(device) for name, sums in state["gradient_sums"].items()}
+        self._error_sums = None if state["error_sums"] is None else state["error_sums"].to(device, copy=True)
+        self._gradient_sums = {self._layers[name]: sums.to(device, copy=True) for name, sums in state["gradient_sums"].items()}
         self._factor = None
 
     def _absorb(self, layer: Layer, inputs: torch.Tensor, gradient: torch.Tensor) -> None:
