@@ -267,18 +267,20 @@ def test_user_errors_are_one_line(capsys, arguments, message):
 
 # interrupted
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_signal_ends_the_run_after_a_batch_and_it_goes_on_bit_for_bit(folder, number):
+@pytest.mark.parametrize("number, workers", [(signal.SIGINT, 0), (signal.SIGTERM, 2)])
+def test_signal_ends_the_run_after_a_batch_and_it_goes_on_bit_for_bit(folder, number, workers):
+    """The signal goes to all processes of the group, as from a terminal."""
     options = ("--schedule", "2:1", "--epochs", "40", "--no-log", "--warmup", "1")
-    command = [sys.executable, "-m", "adagp.cli", "train", *SMALL, *options, "-o", "out"]
+    command = [sys.executable, "-m", "adagp.cli", "train", *SMALL, *options, "-o", "out", "--workers", str(workers)]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(folder), *sys.path])}
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
+                               start_new_session=True)
     assert process.stdout.readline().startswith("epoch 1:")
     time.sleep(0.03)
-    process.send_signal(number)
+    os.killpg(process.pid, number)
     output, error = process.communicate(timeout=60)
     assert process.returncode == 128 + number
-    assert re.fullmatch(rf"adagp train: stopped by {number.name} after epoch \d+(, batch \d+)?; --resume continues\n", error)
+    assert re.fullmatch(rf"adagp train: stopped by {number.name} after (batch \d of 5 in )?epoch \d+; --resume continues\n", error)
     assert 0 < stored(folder / "out")[1]["epoch"] < 40 and (folder / "out/report.json").exists()
     assert resume() == 0
     os.rename("out", "interrupted")

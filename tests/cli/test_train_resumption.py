@@ -14,7 +14,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from adagp import cli
 from adagp.training import checkpoint
 
-RUN = ("train", "--model", "adagp_flows.workload:DigitsNetwork", "--predictor", "feedback", "--schedule", "2:1", "--epochs", "4",
+RUN = ("train", "--model", "digits", "--predictor", "feedback", "--schedule", "2:1", "--epochs", "4",
        "--batch", "64", "--warmup", "1", "--lr", "0.02", "--lr-schedule", "plateau", "--threads", "1", "--checkpoint-every", "2")
 KILLS = 10
 HEAVY = ["torch._dynamo", "sklearn.datasets", "matplotlib.pyplot", "torch.utils.tensorboard", "adagp_flows.training_report"]

@@ -1,5 +1,10 @@
 """Order, augmentation and resumption of batches."""
 
+import multiprocessing
+import os
+import signal
+import subprocess
+
 import pytest
 import torch
 
@@ -103,3 +108,22 @@ def test_empty_source_is_refused():
 def test_first_batch_beyond_the_epoch_is_refused():
     with pytest.raises(ValueError, match="^Batches.epoch: first must be from 0 to 2, not 3$"):
         Batches(Noted(8), batch=4).epoch(0, 3)
+
+
+def test_processes_outlive_signals_of_others_and_follow_their_parent():
+    batches = Batches(images(12), batch=2, seed=3, workers=2)
+    epoch = batches.epoch(0)
+    first = next(epoch)
+    workers = multiprocessing.active_children()
+    for worker in workers:
+        for number in ("-INT", "-TERM"):
+            subprocess.run(["kill", number, str(worker.pid)], check=True)
+    assert_same([first, *epoch], list(Batches(images(12), batch=2, seed=3).epoch(0)))
+    epoch = batches.epoch(1)
+    next(epoch)
+    workers = multiprocessing.active_children()
+    assert len(workers) == 2
+    for worker in workers:
+        os.kill(worker.pid, signal.SIGTERM)
+        worker.join(10)
+        assert worker.exitcode == 0

@@ -302,4 +302,6 @@ def _signals(stop) -> Iterator[list[signal.Signals]]:
 
 def _place(training) -> str:
     trainer = training.trainer
-    return f"epoch {trainer.epoch}, batch {trainer.batch}" if trainer.batch else f"epoch {trainer.epoch}"
+    if not trainer.batch:
+        return f"epoch {trainer.epoch}"
+    return f"batch {trainer.batch} of {trainer.batches_per_epoch} in epoch {trainer.epoch + 1}"

@@ -1,7 +1,10 @@
 """Batches of a source that can be resumed anywhere."""
 
+import os
+import signal
 from collections.abc import Iterator
 from hashlib import blake2b
+from threading import Thread
 from typing import Any
 
 import torch
@@ -59,8 +62,29 @@ class Batches:
         prepare = _Preparation(self.source)
         if not self.workers:
             return map(prepare.__getitem__, keys)
-        return iter(DataLoader(prepare, sampler=keys, batch_size=None, num_workers=self.workers, collate_fn=_as_is,
-                               generator=torch.Generator()))  # its own: otherwise it draws from the global one
+        loader = DataLoader(prepare, sampler=keys, batch_size=None, num_workers=self.workers, collate_fn=_as_is,
+                            worker_init_fn=_end_with_parent,
+                            generator=torch.Generator())  # its own: otherwise it draws from the global one
+        former = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))  # the workers inherit it
+        try:
+            return iter(loader)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, former)
+
+
+def _end_with_parent(_) -> None:
+    """Lets a worker follow SIGTERM from its parent alone.
+
+    Signals to the whole process group, as by Ctrl-C or a scheduler, are for the process that trains: it
+    may want its last batches, and PyTorch would raise an error in the midst of whatever it does if a
+    worker died.
+    """
+    def wait() -> None:
+        while signal.sigwaitinfo((signal.SIGTERM,)).si_pid != os.getppid():
+            pass
+        os._exit(0)
+
+    Thread(target=wait, daemon=True).start()
 
 
 class _Preparation:

@@ -83,13 +83,13 @@ class Settings:
 
 
 PRESETS: dict[str, Settings] = {
-    # Section 5. It says neither the batch size, nor the milestones of MultiStepLR: PyTorch's own example is 30 and
-    # 80, here of 90 epochs; nor which loss ReduceLROnPlateau follows.
+    # Section 5. It says neither momentum and batch size, nor which loss ReduceLROnPlateau follows, nor the milestones
+    # of MultiStepLR: those of PyTorch's own example are 30 and 80, here of 90 epochs.
     "paper": Settings(
         epochs=90, warmup=None, schedule="paper", predictor="paper", optimizer="sgd", lr=1e-3, momentum=0.9,
         predictor_lr=1e-4, lr_schedule="plateau", predictor_lr_schedule="multistep", lr_factor=0.1,
         lr_patience=10, lr_milestones=(1 / 3, 8 / 9)),
-    # The tensor re-mapping paper, section V. Its phases are whole epochs, and its data has a seed of 42.
+    # The tensor re-mapping paper, section V. By its listing phases are whole epochs, 3:1 (the first time 4:1).
     "remapping": Settings(
         epochs=20, warmup=5, batch=32, seed=42, schedule="3:1e", predictor="remapped",
         predictor_options={"outputs": 10000, "channels": 64, "size": 4}, optimizer="sgd", lr=1e-3, momentum=0.9,

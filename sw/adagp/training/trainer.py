@@ -187,16 +187,9 @@ class Trainer:
 
     def _draw(self, batches: Iterator[tuple[Any, Any]], count: int) -> list[tuple[Any, Any]]:
         """The next ``count`` batches or what is left of them, unless the run is to stop."""
-        drawn = None
-        if not self._stop:
-            try:
-                drawn = list(islice(batches, count))
-            except RuntimeError:  # a signal to the whole process group ends the processes that load data as well
-                if not self._stop:
-                    raise
-        if drawn is None:
+        if self._stop:
             raise _Stop
-        return drawn
+        return list(islice(batches, count))
 
     def _train_batch(self, parts: list[tuple[Any, Any]]) -> BatchRecord:
         adagp, began = self.adagp, time.perf_counter()
