@@ -25,11 +25,13 @@ def top1_weight_gradient(layer: Convolution, inputs: torch.Tensor, gradient: tor
     dims = len(layer.kernel_size)
     if inputs.dim() == dims + 1:
         inputs, gradient = inputs.unsqueeze(0), gradient.unsqueeze(0)
+    if not len(inputs):
+        return torch.zeros_like(layer.weight)
     edges = layer._reversed_padding_repeated_twice  # as PyTorch computes it, also for "same"
     if layer.padding_mode != "zeros":
         inputs, edges = functional.pad(inputs, edges, layer.padding_mode), [0] * len(edges)
     first = [-before for before in reversed(edges[::2])]  # where the first position's first tap lies
-    images = max(1, len(inputs))
+    images = len(inputs)
     if inputs.is_cpu:
         images = max(1, _CHUNK // max(inputs.shape[1:].numel(), gradient.shape[1:].numel(), 1))
     parts = (_patches(layer, first, *part) for part in zip(inputs.split(images), gradient.split(images)))
