@@ -16,7 +16,7 @@ from adagp.spec.schedule import Phase, Schedule
 from adagp.training import AdaGP, LearnedFeedback, PaperPredictor, Predictor
 
 EPOCHS, WARMUP = 90, 10
-PREDICTORS: dict[str, Callable[[], Predictor]] = {"paper": PaperPredictor, "feedback": LearnedFeedback}
+PREDICTORS: dict[str, Callable[[], Predictor]] = {"paper": PaperPredictor, "paper64": lambda: PaperPredictor(samples=64), "feedback": lambda: LearnedFeedback(measure_every=8)}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -96,7 +96,7 @@ def test_feedback_updates_by_maps_times_error():
     ridge = 1e-3 * square.diagonal().mean() * torch.eye(4)
     expected = {}
     for layer in adagp.layers:
-        maps = torch.linalg.solve(square + ridge, sums["gradient_sums"][layer.name].flatten(1))
+        maps = torch.linalg.solve(square + ridge, sums["layers"][layer.name]["sums"].flatten(1))
         gradient = (error / len(labels) @ maps).view_as(outputs[layer.name])
         module = copy.get_submodule(layer.name)
         expected[layer.name] = torch.autograd.grad(outputs[layer.name], list(module.parameters()), gradient, retain_graph=True)

@@ -13,7 +13,7 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 from adagp.spec.schedule import Phase, PhaseCounter, Schedule
 
 from .layers import Layer, served_layers
-from .predictors import Predictor
+from .predictors import Prediction, Predictor
 from .quality import Quality
 
 
@@ -279,24 +279,26 @@ class AdaGP:
         gradients = {layer: layer.weight.grad for layer in self.layers if layer.weight.grad is not None}
         if not self.scaler or all(gradient.isfinite().all() for gradient in gradients.values()):
             with torch.no_grad():
-                self._judge(self.predictor.learn(gradients), gradients)
+                self._judge(self.predictor.learn(gradients))
         if self.scaler:
             self.scaler.step(self.optimizer)
             self.scaler.update()
         else:
             self.optimizer.step()
 
-    def _judge(self, predicted: dict[Layer, torch.Tensor], true: dict[Layer, torch.Tensor]) -> None:
+    def _judge(self, predictions: dict[Layer, Prediction]) -> None:
         """Books how good the predictions are, for the report, the gates and the adaptive schedule."""
         cosines = []
-        for layer, gradient in predicted.items():
-            quality = Quality.of(layer.rows(gradient), layer.rows(true[layer]))
+        for layer, prediction in predictions.items():
+            quality = Quality.of(*prediction)
             self._quality[layer.name] = self._quality[layer.name] + quality if layer.name in self._quality else quality
             before = self._cosines.get(layer.name)
             self._cosines[layer.name] = quality.cosine if before is None else 0.9 * before + 0.1 * quality.cosine
             cosines.append(quality.cosine)
-        self.cosine = sum(cosines) / len(cosines) if cosines else None
-        if cosines and self.phase is Phase.BP:
+        if not cosines:
+            return
+        self.cosine = sum(cosines) / len(cosines)
+        if self.phase is Phase.BP:
             self._phase_cosines.append(self.cosine)
             self._registers["QUALITY[0]"] = _bits(sum(self._phase_cosines) / len(self._phase_cosines))
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from .controls import Skip, ZeroGradient, last_gradient, random_gradient
 from .feedback import LearnedFeedback
 from .paper import PaperPredictor
-from .predictor import Predictor
+from .predictor import Prediction, Predictor
 from .remapped import RemappedPredictor
 
 PREDICTORS: dict[str, Callable[..., Predictor]] = {

@@ -1,5 +1,7 @@
 """What a predictor of gradients is."""
 
+from typing import NamedTuple
+
 import torch
 from torch import nn
 
@@ -7,6 +9,13 @@ from ..layers import Layer
 
 Gradients = tuple[torch.Tensor | None, ...]
 """One for each of ``Layer.parameters``; None where nothing is predicted."""
+
+
+class Prediction(NamedTuple):
+    """Of some or all weights of a layer; both tensors of the same shape."""
+
+    predicted: torch.Tensor
+    true: torch.Tensor
 
 
 class Predictor:
@@ -39,8 +48,8 @@ class Predictor:
         """The gradient of the loss with respect to the model's output, (samples, values). With ``learning``
         before any layer's gradient is known; it and all others then are ``scale`` times too large."""
 
-    def learn(self, gradients: dict[Layer, torch.Tensor]) -> dict[Layer, torch.Tensor]:
-        """Learns from the true weight gradients. Returns what it would have predicted before."""
+    def learn(self, gradients: dict[Layer, torch.Tensor]) -> dict[Layer, Prediction]:
+        """Learns from the true weight gradients. Returns what it would have predicted before, as far as it is known."""
         return {}
 
     def predict(self, layer: Layer) -> Gradients:

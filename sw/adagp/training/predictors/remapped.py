@@ -6,7 +6,7 @@ from torch.nn import functional
 
 from ..layers import Layer
 from .images import MeanImages
-from .predictor import Predictor
+from .predictor import Prediction, Predictor
 
 
 class RemappedNetwork(nn.Module):
@@ -64,7 +64,7 @@ class RemappedPredictor(Predictor):
             with torch.enable_grad():
                 values = self._predicted(layer)
                 functional.mse_loss(values, gradient.float()).backward()
-            predicted[layer] = values.detach()
+            predicted[layer] = Prediction(values.detach(), gradient)
         self.optimizer.step()
         return predicted
 
