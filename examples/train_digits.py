@@ -1,11 +1,12 @@
 """An ordinary PyTorch loop with predicted gradients: handwritten digits in ten epochs."""
 
-from torch import optim
+from torch import manual_seed, optim
 from torch.nn.functional import cross_entropy
 
 from adagp import data, models
 from adagp.training import AdaGP, LearnedFeedback, Schedule
 
+manual_seed(0)
 digits = data.load("digits")
 batches = data.Batches(digits.train, batch=32, drop_last=True)
 model = models.build("digits", classes=digits.classes, channels=1)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from dataclasses import asdict
+from importlib import import_module
 
 import pytest
 import torch
@@ -130,10 +131,16 @@ def test_options_of_the_presets_predictor_go_with_it(folder):
     assert stored(folder / "out")[0]["predictor_options"] == {}
 
 
-def test_every_setting_has_an_option():
+def test_every_setting_has_an_option_that_tells_its_default():
     parser = cli._Parser()
-    cli.import_module(".train", "adagp.cli").configure(parser)
-    assert set(asdict(Settings())) <= set(vars(parser.parse_args([])))
+    import_module("adagp.cli.train").configure(parser)
+    options = {action.dest: action for action in parser._actions}
+    told = {name: re.search(r"\(default: ([^)]*)\)$", options[name].help) for name in asdict(Settings())}
+    said = {name: found[1] for name, found in told.items() if found}
+    silent = {name: value for name, value in asdict(Settings()).items() if name not in said}
+    assert silent == {"predictor_options": {}, "exclude": (), "channels_last": False}
+    none = {"form": "its usual one", "warmup": "a ninth of the run, as in the paper", "gate": "all are", "lr_milestones": "1/3 8/9"}
+    assert said == {name: str(value) for name, value in asdict(Settings()).items() if name not in silent} | none
 
 
 # again, and on

@@ -13,5 +13,5 @@ def test_example_learns_the_digits():
     assert result.returncode == 0, result.stderr
     lines = result.stdout.splitlines()
     cosines = [float(re.search("cosine (.*)", line)[1]) for line in lines[:-1]]
-    assert len(cosines) == 10 and min(cosines) > 0.5
+    assert len(cosines) == 10 and min(cosines) > 0.3
     assert float(re.fullmatch(r"(.*)% of the test images are right", lines[-1])[1]) > 93

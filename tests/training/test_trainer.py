@@ -350,7 +350,7 @@ def test_weight_that_is_not_finite_ends_the_run_with_the_last_good_checkpoint(tm
 
     tested.hooks.append(Hooks(batch=spoil))
     tested.checkpoints.due = lambda: tested.batch == 2
-    with pytest.raises(NotFinite, match=r"^largest weight is (nan|inf) in epoch 1, batch 4 of 6, Phase GP$"):
+    with pytest.raises(NotFinite, match=r"^norm of the weights is (nan|inf) in epoch 1, batch 4 of 6, Phase GP$"):
         tested.fit(2)
     assert load(tmp_path / "checkpoint.pt")[1]["batch"] == 2
 

@@ -48,31 +48,33 @@ def _interval(text: str) -> tuple[int | None, float | None]:
 
 _GROUPS = {
     "what is trained": {
-        "model": (str, "NAME", "a network of adagp.models, or PACKAGE:FUNCTION, a function that returns a torch.nn.Module"),
+        "model": (str, "NAME", "a network of adagp.models, or PACKAGE:FUNCTION, a function that returns a torch.nn.Module "
+                               "(default: digits)"),
         "form": (str, "NAME", "of the network, such as imagenet or cifar (default: its usual one)"),
-        "data": (str, "NAME", "a data set of adagp.data")},
+        "data": (str, "NAME", "a data set of adagp.data (default: digits)")},
     "prediction": {
-        "predictor": (str, "NAME", "paper, remapped, feedback; the controls skip, zero, random, last; or none: back-propagation"),
-        "schedule": (str, "S", SCHEDULES),
+        "predictor": (str, "NAME", "paper, remapped, feedback; the controls skip, zero, random, last; or none: back-propagation "
+                                   "(default: paper)"),
+        "schedule": (str, "S", f"{SCHEDULES} (default: paper)"),
         "warmup": (int, "N", "epochs of warm-up (default: a ninth of the run, as in the paper)"),
         "gate": (float, "X", "layers whose predictions have a cosine below X are not updated by them (default: all are)"),
-        "gp_rate": (float, "X", "multiplies the learning rate in Phase GP"),
-        "predictor_lr": (float, "X", "of the Adam that trains the predictor")},
+        "gp_rate": (float, "X", "multiplies the learning rate in Phase GP (default: 1.0)"),
+        "predictor_lr": (float, "X", "of the Adam that trains the predictor (default: 0.0001)")},
     "training": {
-        "epochs": (int, "N", "length of the run"),
-        "batch": (int, "N", "samples in a batch"),
-        "accumulate": (int, "N", "batches that make one step"),
-        "seed": (int, "N", "of weights and data order"),
-        "optimizer": (str, "NAME", "sgd or adam"),
-        "lr": (float, "X", "learning rate"),
-        "momentum": (float, "X", "of SGD"),
-        "weight_decay": (float, "X", "of the optimiser"),
-        "lr_schedule": (str, "NAME", "of the model: none, plateau, multistep or cosine"),
-        "predictor_lr_schedule": (str, "NAME", "of the predictor, from the same"),
-        "lr_factor": (float, "X", "of plateau and multistep"),
-        "lr_patience": (int, "N", "epochs that plateau waits"),
-        "plateau": (str, "NAME", "the loss that the model's plateau is one of: training or test"),
-        "amp": (str, "NAME", "automatic mixed precision: none, bf16 or fp16")}}
+        "epochs": (int, "N", "length of the run (default: 20)"),
+        "batch": (int, "N", "samples in a batch (default: 32)"),
+        "accumulate": (int, "N", "batches that make one step (default: 1)"),
+        "seed": (int, "N", "of weights and data order (default: 0)"),
+        "optimizer": (str, "NAME", "sgd or adam (default: sgd)"),
+        "lr": (float, "X", "learning rate (default: 0.01)"),
+        "momentum": (float, "X", "of SGD (default: 0.9)"),
+        "weight_decay": (float, "X", "of the optimiser (default: 0.0)"),
+        "lr_schedule": (str, "NAME", "of the model: none, plateau, multistep or cosine (default: none)"),
+        "predictor_lr_schedule": (str, "NAME", "of the predictor, from the same (default: none)"),
+        "lr_factor": (float, "X", "of plateau and multistep (default: 0.1)"),
+        "lr_patience": (int, "N", "epochs that plateau waits (default: 10)"),
+        "plateau": (str, "NAME", "the loss that the model's plateau is one of: training or test (default: training)"),
+        "amp": (str, "NAME", "automatic mixed precision: none, bf16 or fp16 (default: none)")}}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -87,7 +89,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
                                help="of the predictor, such as size=8 channels=16")
             group.add_argument("--exclude", nargs="+", metavar="LAYER", help="layers that only Phase BP updates")
         if "lr_schedule" in options:
-            group.add_argument("--lr-milestones", nargs="+", type=float, metavar="X", help="of multistep, shares of the run")
+            group.add_argument("--lr-milestones", nargs="+", type=float, metavar="X", help="of multistep, shares of the run "
+                               "(default: 1/3 8/9)")
             group.add_argument("--channels-last", action="store_true", default=None, help="memory format of images")
     add_adaptive_options(parser)
     run = parser.add_argument_group("run")

@@ -197,7 +197,7 @@ class Trainer:
         losses = [self._run(inputs, target) for inputs, target in parts] if adagp.runs else []
         adagp.step()
         weights = [weight.detach() for weight in self.model.parameters()]
-        self._require_finite("largest weight", float(nn.utils.get_total_norm(weights, norm_type=math.inf)), phase)
+        self._require_finite("norm of the weights", float(nn.utils.get_total_norm(weights)), phase)
         loss = math.fsum(losses) / len(losses) if losses and None not in losses else None
         self._sums.add(phase, loss, time.perf_counter() - began)
         return BatchRecord(step=self.batches_done, epoch=self.epoch, batch=self.batch, phase=phase, loss=loss,
