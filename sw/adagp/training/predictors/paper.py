@@ -69,11 +69,11 @@ class PaperPredictor(Predictor):
                 ("samples", samples, "an integer of at least 0", isinstance(samples, int) and samples >= 0)):
             if not valid:
                 raise ValueError(f"PaperPredictor.{name} must be {rule}, not {value!r}")
-        self._size, self._channels, self._samples, self._lr = size, channels, samples, lr
+        self.size, self.channels, self.samples, self._lr = size, channels, samples, lr
 
     def prepare(self, layers, parameters):
         device = layers[0].weight.device
-        self.network = PaperNetwork(size=self._size, channels=self._channels,
+        self.network = PaperNetwork(size=self.size, channels=self.channels,
                                     outputs=max(layer.weights_per_output for layer in layers)).to(device)
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=self._lr, fused=True)
         self._images = MeanImages()
@@ -96,9 +96,9 @@ class PaperPredictor(Predictor):
 
     def _chosen(self, layer: Layer) -> slice:
         """Output channels to learn from."""
-        if not 0 < self._samples < layer.outputs:
+        if not 0 < self.samples < layer.outputs:
             return slice(None)
-        step = -(-layer.outputs // self._samples)
+        step = -(-layer.outputs // self.samples)
         return slice(int(torch.randint(step, ())), None, step)
 
     def predict(self, layer):
