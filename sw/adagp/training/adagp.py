@@ -35,7 +35,9 @@ class AdaGP:
 
     ``exclude`` names layers that are not predicted. A layer whose cosine of predicted and true gradient, decayed
     by 0.9 per batch of Phase BP, is below ``gate`` is not updated in Phase GP until it is above again.
-    ``rate`` multiplies the learning rate in Phase GP. With ``accumulate`` = n, n forward and backward
+    ``rate`` multiplies the learning rate in Phase GP. There, the gradient predicted for a weight is at most
+    ``clip`` times as large (in its norm) as the true ones were lately, decayed by 0.9 per batch: where a batch is
+    unlike those that were learned from, a prediction can be far too large. None does not limit it. With ``accumulate`` = n, n forward and backward
     passes precede each step. With a ``scaler`` (``torch.amp.GradScaler``) ``backward`` scales the loss
     and ``step`` unscales, steps and updates.
 
@@ -43,18 +45,20 @@ class AdaGP:
     """
 
     def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer, *, predictor: Predictor, schedule: Schedule,
-                 exclude: tuple[str, ...] = (), gate: float | None = None, rate: float = 1.0, accumulate: int = 1,
-                 scaler: torch.amp.GradScaler | None = None):
+                 exclude: tuple[str, ...] = (), gate: float | None = None, rate: float = 1.0, clip: float | None = 1.0,
+                 accumulate: int = 1, scaler: torch.amp.GradScaler | None = None):
         if isinstance(optimizer, torch.optim.LBFGS):
             raise ValueError("AdaGP.optimizer must treat parameters one by one, not LBFGS")
         if gate is not None and not -1 <= gate <= 1:
             raise ValueError(f"AdaGP.gate must be a cosine, from -1 to 1, not {gate!r}")
         if not rate > 0:
             raise ValueError(f"AdaGP.rate must be positive, not {rate!r}")
+        if clip is not None and not clip > 0:
+            raise ValueError(f"AdaGP.clip must be positive or None, not {clip!r}")
         if not isinstance(accumulate, int) or accumulate < 1:
             raise ValueError(f"AdaGP.accumulate must be an integer of at least 1, not {accumulate!r}")
         self.model, self.optimizer, self.predictor, self.schedule = model, optimizer, predictor, schedule
-        self.gate, self.rate, self.accumulate, self.scaler = gate, rate, accumulate, scaler
+        self.gate, self.rate, self.clip, self.accumulate, self.scaler = gate, rate, clip, accumulate, scaler
         self.layers = tuple(served_layers(model, exclude))
         self.batches: Counter[Phase] = Counter()
         self.notices: list[str] = []
@@ -62,6 +66,7 @@ class AdaGP:
         self._counter = PhaseCounter(self._registers.__getitem__)
         self._quality: dict[str, Quality] = {}
         self._cosines: dict[str, float] = {}
+        self._norms: dict[str, torch.Tensor] = {}
         self._phase_cosines: list[float] = []
         self.cosine: float | None = None
         self._predicting: bool | None = None
@@ -141,7 +146,8 @@ class AdaGP:
         return {"predictor": self.predictor.state_dict(), "counter": self._counter.state_dict(),
                 "batches": {phase.name: count for phase, count in self.batches.items()},
                 "quality": {name: vars(quality).copy() for name, quality in self._quality.items()},
-                "cosines": dict(self._cosines), "phase_cosines": list(self._phase_cosines), "cosine": self.cosine,
+                "cosines": dict(self._cosines), "norms": dict(self._norms),
+                "phase_cosines": list(self._phase_cosines), "cosine": self.cosine,
                 "predicting": self._predicting}
 
     def load_state_dict(self, state: dict) -> None:
@@ -150,6 +156,8 @@ class AdaGP:
         self.batches = Counter({Phase[name]: count for name, count in state["batches"].items()})
         self._quality = {name: Quality(**values) for name, values in state["quality"].items()}
         self._cosines, self._phase_cosines = dict(state["cosines"]), list(state["phase_cosines"])
+        self._norms = {layer.name: state["norms"][layer.name].to(layer.weight.device, copy=True)
+                       for layer in self.layers if layer.name in state["norms"]}
         self.cosine, self._predicting = state["cosine"], state["predicting"]
         self._begin()
 
@@ -240,7 +248,16 @@ class AdaGP:
             if gradient is not None:
                 parameter.grad = gradient if parameter.grad is None else parameter.grad + gradient
         if update:
+            self._limit(layer)
             self._update(layer.parameters)
+
+    def _limit(self, layer: Layer) -> None:
+        """Scales a prediction down that is larger than true gradients are."""
+        if self.clip is not None and layer.weight.grad is not None and layer.name in self._norms:
+            factor = self.clip * self._norms[layer.name] / layer.weight.grad.norm().clamp_min(torch.finfo(torch.float32).tiny)
+            for parameter in layer.parameters:
+                if parameter.grad is not None:
+                    parameter.grad.mul_(factor.clamp_max(1.0))
 
     def _finish_prediction(self) -> None:
         gradients = self.predictor.predict_parameters()
@@ -279,12 +296,20 @@ class AdaGP:
         gradients = {layer: layer.weight.grad for layer in self.layers if layer.weight.grad is not None}
         if not self.scaler or all(gradient.isfinite().all() for gradient in gradients.values()):
             with torch.no_grad():
+                self._measure_norms(gradients)
                 self._judge(self.predictor.learn(gradients))
         if self.scaler:
             self.scaler.step(self.optimizer)
             self.scaler.update()
         else:
             self.optimizer.step()
+
+    def _measure_norms(self, gradients: dict[Layer, torch.Tensor]) -> None:
+        if self.clip is None or not self.predictor.needs_batch:
+            return
+        for layer, gradient in gradients.items():
+            norm = gradient.norm()
+            self._norms[layer.name] = norm.lerp(self._norms.get(layer.name, norm), 0.9)
 
     def _judge(self, predictions: dict[Layer, Prediction]) -> None:
         """Books how good the predictions are, for the report, the gates and the adaptive schedule."""

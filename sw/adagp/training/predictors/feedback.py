@@ -33,8 +33,9 @@ class _State:
 class LearnedFeedback(Predictor):
     """Predicts weights and biases of all layers when the loss is known.
 
-    ``decay`` of the sums per batch of Phase BP; ``ridge`` relative to the mean of S_ee's diagonal.
-    Errors of more than ``rank`` values per sample are reduced to so many by a fixed random projection
+    ``decay`` of the sums per batch of Phase BP; ``ridge`` relative to the largest that the mean of S_ee's
+    diagonal lately was. So predictions fade out as the error becomes small, when the sums come
+    from few samples. Errors of more than ``rank`` values per sample are reduced to so many by a fixed random projection
     (a count sketch from ``seed``). Maps of more than ``extent`` × ``extent`` pixels are kept pooled to that
     size; those of linear layers on sequences are means over the sequence.
 
@@ -48,8 +49,9 @@ class LearnedFeedback(Predictor):
 
     needs_error = True
     LEAST_ACTIVITY = 0.5
+    PEAK_DECAY = 0.999
 
-    def __init__(self, *, decay: float = 0.9, ridge: float = 1e-3, rank: int = 64, extent: int = 16, masks: bool = False,
+    def __init__(self, *, decay: float = 0.97, ridge: float = 0.1, rank: int = 64, extent: int = 16, masks: bool = False,
                  measure_every: int = 1, seed: int = 0):
         counts = {"rank": rank, "extent": extent, "measure_every": measure_every}
         for name, value, rule, valid in (
@@ -63,6 +65,7 @@ class LearnedFeedback(Predictor):
     def prepare(self, layers, parameters):
         self._layers = {layer: _State() for layer in layers}
         self._error_sums: torch.Tensor | None = None
+        self._peak: torch.Tensor | None = None
         self._factor: torch.Tensor | None = None
         self._begun = False
         self._batch = 0
@@ -112,7 +115,7 @@ class LearnedFeedback(Predictor):
         return (weight.to(layer.weight.dtype),) if layer.bias is None else (weight.to(layer.weight.dtype), bias.to(layer.bias.dtype))
 
     def state_dict(self):
-        return {"error_sums": self._error_sums, "batch": self._batch, "layers": {
+        return {"error_sums": self._error_sums, "peak": self._peak, "batch": self._batch, "layers": {
             layer.name: {"sums": state.sums, "activity": state.activity, "rectified": state.rectified}
             for layer, state in self._layers.items()}}
 
@@ -120,7 +123,8 @@ class LearnedFeedback(Predictor):
         def own(tensor: torch.Tensor | None) -> torch.Tensor | None:
             return None if tensor is None else tensor.to(next(iter(self._layers)).weight.device, copy=True)
 
-        self._error_sums, self._batch, self._factor = own(state["error_sums"]), state["batch"], None
+        self._error_sums, self._peak = own(state["error_sums"]), own(state["peak"])
+        self._batch, self._factor = state["batch"], None
         self._layers = {layer: _State(sums=own(kept["sums"]), activity=own(kept["activity"]), rectified=kept["rectified"])
                         for layer, kept in ((layer, state["layers"][layer.name]) for layer in self._layers)}
 
@@ -155,8 +159,13 @@ class LearnedFeedback(Predictor):
         sums = self._error_sums
         if sums is None:
             return None
-        ridge = self.ridge * sums.diagonal().mean().clamp_min(torch.finfo(torch.float32).tiny)
-        return torch.linalg.cholesky(sums + ridge * torch.eye(len(sums), device=sums.device))
+        size = sums.diagonal().mean()
+        self._peak = size if self._peak is None else torch.maximum(size, self.PEAK_DECAY * self._peak)
+        ridge = (self.ridge * self._peak).clamp_min(1e-30)  # there may be no error left
+        factor, failed = torch.linalg.cholesky_ex(sums + ridge * torch.eye(len(sums), device=sums.device))
+        if failed:
+            raise ArithmeticError("the gradient of the loss must be finite for learned feedback; training has diverged")
+        return factor
 
     def _gradients(self, layer: Layer, inputs: torch.Tensor, mask: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
         """Predicted gradients of weight and bias, from the sums as they are."""
