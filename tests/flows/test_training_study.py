@@ -50,8 +50,8 @@ def test_table_and_picture(tmp_path):
     text = study_report.table(points, METHODS, SCHEDULES)
     row, = (line for line in text.splitlines() if line.startswith("learned feedback "))
     assert row.split("  ")[-1].strip() == "88.5 ± 0.7, 1.00, 30" and "–" in row
-    assert "2:1: learned feedback is +18.0 points from the best control (zero), standard error 0.7; from every control at " \
-           "least +25.5 standard errors" in text
+    assert "2:1: learned feedback is +18.0 points from the best control (zero), standard error 0.7; from every control " \
+           "at least +25.5 standard errors" in text
     assert "adaptive, paper's predictor: predicts in 0 of 2 runs; epoch 1: not predicting" in text
     assert "adaptive, learned feedback: predicts in 2 of 2 runs" in text
     study_report.picture(points, ["clean"], tmp_path / "study.png")

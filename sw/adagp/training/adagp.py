@@ -330,15 +330,18 @@ class AdaGP:
 
     def _notice_change(self) -> None:
         """Says so when the adaptive schedule has begun or stopped to predict, at the end of a cycle."""
-        predicting = self._counter.gp > 0
-        if self.schedule.adaptive is None or predicting is self._predicting or not self._phase_cosines:
+        rule, predicting = self.schedule.adaptive, self._counter.gp > 0
+        if rule is None or predicting is self._predicting or not self._phase_cosines:
+            return
+        cosine = sum(self._phase_cosines) / len(self._phase_cosines)
+        bound = rule.lower_at if self._predicting else rule.raise_at
+        if predicting:
+            self.notices.append(f"predicting: the cosine of predicted and true gradients, {cosine:.3f}, reaches {rule.raise_at}")
+        elif cosine < bound:
+            self.notices.append(f"not predicting: the cosine of predicted and true gradients, {cosine:.3f}, is below {bound}")
+        else:  # above the bound, but not yet for long enough
             return
         self._predicting = predicting
-        cosine = sum(self._phase_cosines) / len(self._phase_cosines)
-        rule = self.schedule.adaptive
-        self.notices.append(f"predicting: the cosine of predicted and true gradients, {cosine:.3f}, reaches {rule.raise_at}"
-                            if predicting else f"not predicting: the cosine of predicted and true gradients, {cosine:.3f}, "
-                            f"is below {rule.lower_at if self.batches[Phase.GP] else rule.raise_at}")
 
 
 def _bits(value: float) -> int:

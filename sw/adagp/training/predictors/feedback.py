@@ -20,7 +20,6 @@ class _State:
     """Of a layer: what is learned, then what belongs to the batch."""
 
     sums: torch.Tensor | None = None
-    activity: torch.Tensor | None = None
     rectified: bool = True
 
     absorbed: bool = False
@@ -40,15 +39,14 @@ class LearnedFeedback(Predictor):
     size; those of linear layers on sequences are means over the sequence.
 
     With ``masks`` the predicted δ' of a layer that a ReLU follows is set to zero where the sample's ReLU is
-    closed, and divided by the share of samples for which it is open (0.5 at least). It comes nearer
-    to the truth, but needs a δ' per sample in the place of pseudo-images: Phase GP then costs two
-    forward passes rather than 1 + values ÷ samples. Which layers these are shows in Phase BP.
+    closed. It comes nearer to the truth, but needs a δ' per sample in the place of pseudo-images:
+    Phase GP then costs two forward passes rather than 1 + values ÷ samples. Which layers these are
+    shows in Phase BP.
 
     The quality is measured in every ``measure_every``-th batch of Phase BP, which costs what predicting does.
     """
 
     needs_error = True
-    LEAST_ACTIVITY = 0.5
     PEAK_DECAY = 0.999
 
     def __init__(self, *, decay: float = 0.97, ridge: float = 0.1, rank: int = 64, extent: int = 16, masks: bool = False,
@@ -116,7 +114,7 @@ class LearnedFeedback(Predictor):
 
     def state_dict(self):
         return {"error_sums": self._error_sums, "peak": self._peak, "batch": self._batch, "layers": {
-            layer.name: {"sums": state.sums, "activity": state.activity, "rectified": state.rectified}
+            layer.name: {"sums": state.sums, "rectified": state.rectified}
             for layer, state in self._layers.items()}}
 
     def load_state_dict(self, state):
@@ -125,7 +123,7 @@ class LearnedFeedback(Predictor):
 
         self._error_sums, self._peak = own(state["error_sums"]), own(state["peak"])
         self._batch, self._factor = state["batch"], None
-        self._layers = {layer: _State(sums=own(kept["sums"]), activity=own(kept["activity"]), rectified=kept["rectified"])
+        self._layers = {layer: _State(sums=own(kept["sums"]), rectified=kept["rectified"])
                         for layer, kept in ((layer, state["layers"][layer.name]) for layer in self._layers)}
 
     @torch.no_grad()
@@ -140,8 +138,6 @@ class LearnedFeedback(Predictor):
             state.predicted = weight if state.predicted is None else state.predicted + weight
         if mask is not None:
             state.rectified = state.rectified and not gradient.masked_select(~mask).any()
-            open_share = mask.float().mean(0)
-            state.activity = open_share if state.activity is None else state.activity.lerp_(open_share, 1 - self.decay)
         if layer.linear and gradient.dim() > 2:
             gradient = gradient.flatten(1, -2).mean(1)
         product = self._pooled(combined(self._error, gradient)) / self._scale
@@ -177,8 +173,8 @@ class LearnedFeedback(Predictor):
                     self._error.sum(0) @ maps * positions)
         if not layer.linear and maps.shape[2:] != state.shape[2:]:
             maps = functional.interpolate(maps, state.shape[2:], mode="nearest-exact")
-        if mask is not None and state.rectified and state.activity is not None:
-            delta = combined(self._error.T, maps) * mask / state.activity.clamp_min(self.LEAST_ACTIVITY)
+        if mask is not None and state.rectified:
+            delta = combined(self._error.T, maps) * mask
             return layer.weight_gradient(inputs.float(), delta), delta.transpose(0, 1).flatten(1).sum(1)
         return (layer.weight_gradient(combined(self._error, inputs), maps),
                 self._error.sum(0) @ (maps if layer.linear else maps.flatten(2).sum(2)))
