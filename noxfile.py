@@ -25,6 +25,13 @@ def tests(run: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def train(run: nox.Session) -> None:
+    """Study accuracy and cost of predicted gradients in PyTorch, with controls; report and pictures in build/train."""
+    install(run)
+    run.run("python", "-m", "adagp_flows.training_study", *run.posargs)
+
+
+@nox.session(default=False)
 def bench(run: nox.Session) -> None:
     """Measure utilisation, the designs, accuracy against speed, simulation speed, Verilog; report in build/bench."""
     install(run)

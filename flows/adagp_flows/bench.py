@@ -4,8 +4,9 @@ Parts: ``passes`` (array utilisation of each pass), ``depthwise`` (on the array 
 unit), ``vgg`` (each pass of VGG13's convolutions against its roofline; an hour), ``simulator``
 (seconds to build, cycles per second), ``verilog`` (seconds and lines of the 180-element design),
 ``products`` (the processing element on all 2³² operand pairs; minutes) and ``designs`` (what predicted
-gradients save on blocks of well-known networks; an hour) and ``frontier`` (accuracy against speed of
-schedules and predictors; half an hour). All by default. Figures of one run stand in
+gradients save on blocks of well-known networks; an hour), ``frontier`` (accuracy against speed of
+schedules and predictors; half an hour) and ``wallclock`` (seconds of a batch in PyTorch, plain and
+predicted). All by default. Figures of one run stand in
 ``build/bench/report.json``; a part that is not measured keeps its former figures.
 """
 
@@ -21,6 +22,7 @@ from adagp_tb import arithmetic_bench, bench as simulator_bench, depthwise_bench
 
 from .designs_bench import designs
 from .frontier_bench import frontier
+from .wallclock_bench import wallclock
 
 REPORT = Path("build/bench/report.json")
 
@@ -94,7 +96,8 @@ def products() -> dict:
     return {"pairs": result.pairs, "wrong": result.wrong, "seconds": result.seconds}
 
 
-PARTS = {part.__name__: part for part in (passes, depthwise, vgg, simulator, verilog, products, designs, frontier)}
+PARTS = {part.__name__: part for part in (passes, depthwise, vgg, simulator, verilog, products, designs, frontier,
+                                         wallclock)}
 
 
 def main() -> int:

@@ -16,7 +16,11 @@ from adagp.spec.schedule import Phase, Schedule
 from adagp.training import AdaGP, LearnedFeedback, PaperPredictor, Predictor
 
 EPOCHS, WARMUP = 90, 10
-PREDICTORS: dict[str, Callable[[], Predictor]] = {"paper": PaperPredictor, "paper64": lambda: PaperPredictor(samples=64), "feedback": lambda: LearnedFeedback(measure_every=8)}
+PREDICTORS: dict[str, Callable[[], Predictor]] = {
+    "paper": PaperPredictor, "paper, 64 channels": lambda: PaperPredictor(samples=64),
+    "feedback": lambda: LearnedFeedback(measure_every=8)}
+"""The paper's learns from all output channels of a layer, or from some; learned feedback measures its quality
+now and then."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +105,7 @@ def wallclock() -> dict:
         result = measure(lambda: build("vgg13", form="cifar", classes=10), predictor, device=device)
         report[name] = asdict(result) | {"gp_speedup": result.gp_speedup, "bp_slowdown": result.bp_slowdown,
                                          "schedule_speedup": result.schedule_speedup}
-        print(f"  {name:9} plain {result.plain:.3f}, Phase BP {result.bp:.3f} ({result.bp_slowdown:.3f} times), Phase GP "
+        print(f"  {name:19} plain {result.plain:.3f}, Phase BP {result.bp:.3f} ({result.bp_slowdown:.3f} times), Phase GP "
               f"{result.gp:.3f} ({result.gp_speedup:.2f} times as fast); 90 epochs {result.schedule_speedup:.3f} times as fast",
               flush=True)
     return report
