@@ -10,18 +10,16 @@ predicted). All by default. Figures of one run stand in
 ``build/bench/report.json``; a part that is not measured keeps its former figures.
 """
 
-import argparse
-import json
 import sys
 import time
 from pathlib import Path
 
-from adagp.files import replace_file
 from adagp.spec.config import Design, preset
 from adagp_tb import arithmetic_bench, bench as simulator_bench, depthwise_bench, pass_bench
 
 from .designs_bench import designs
 from .frontier_bench import frontier
+from .parts import run_parts
 from .wallclock_bench import wallclock
 
 REPORT = Path("build/bench/report.json")
@@ -100,19 +98,5 @@ PARTS = {part.__name__: part for part in (passes, depthwise, vgg, simulator, ver
                                          wallclock)}
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="bench", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("parts", nargs="*", metavar="part", help="default: all")
-    names = parser.parse_args().parts or list(PARTS)
-    if unknown := [name for name in names if name not in PARTS]:
-        parser.exit(2, f"bench: part must be one of {', '.join(PARTS)}, not {unknown[0]}\n")
-    report = json.loads(REPORT.read_text()) if REPORT.exists() else {}
-    for name in names:
-        report[name] = PARTS[name]()
-        replace_file(REPORT, lambda path: path.write_text(json.dumps(report, indent=1) + "\n"))
-    print(f"report: {REPORT}")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_parts("bench", __doc__, PARTS, REPORT))

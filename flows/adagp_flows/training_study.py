@@ -6,8 +6,6 @@ on two cores) and ``approximation`` (approximated weight gradients). Reports, ta
 pictures are left in ``build/train``.
 """
 
-import argparse
-import json
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -31,6 +29,7 @@ from adagp.spec.schedule import Adaptive, Phase, Schedule
 from adagp.training import CONTROLS, AdaGP, LearnedFeedback, PaperPredictor, Predictor
 from adagp.training.trainer import Trainer
 
+from .parts import run_parts
 from .phase_costs import phase_costs
 from .study_report import picture, table
 
@@ -231,20 +230,5 @@ def digits() -> dict:
 PARTS: dict[str, Callable[[], dict]] = {"digits": digits}
 
 
-def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="train", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("parts", nargs="*", metavar="part", help="default: all")
-    names = parser.parse_args(arguments).parts or list(PARTS)
-    if unknown := [name for name in names if name not in PARTS]:
-        parser.exit(2, f"train: part must be one of {', '.join(PARTS)}, not {unknown[0]}\n")
-    report = FOLDER / "report.json"
-    results = json.loads(report.read_text()) if report.exists() else {}
-    for name in names:
-        results[name] = PARTS[name]()
-        replace_file(report, lambda path: path.write_text(json.dumps(results, indent=1) + "\n"))
-    print(f"report, tables and pictures: {FOLDER}")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_parts("train", __doc__, PARTS, FOLDER / "report.json"))

@@ -17,15 +17,6 @@ FULL, ZERO, RANDOM, TOP1 = Method
 ALL_FULL = ApproximationSchedule([[FULL]])
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Threads that wait for each other take longest where the layers are smallest."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 class Network(nn.Module):
     """Three convolutions, with biases and activations in place."""
 

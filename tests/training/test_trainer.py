@@ -23,15 +23,6 @@ PREDICTOR = partial(PREDICTORS["paper"], size=2, channels=2)
 SCHEDULE = Schedule(warmup=2, gp=2, bp=1)
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """More only wait for each other on networks as small as this one."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def samples(count=23):
     generator = torch.Generator().manual_seed(5)
     data = torch.randn(count, 2, 6, 6, generator=generator)
