@@ -57,7 +57,7 @@ def _stops(points: list) -> Iterable[str]:
                 f"; {stopped[0].notices[-1]}" if stopped and stopped[0].notices else "")
 
 
-def picture(points: list, recipes: list[str], path: Path) -> None:
+def picture(points: list, recipes: list[str], methods: Mapping[str, object], path: Path) -> None:
     """Accuracy over time, a panel for each recipe: back-propagation of fewer epochs as a line, with a band of one
     standard error, every other point above which is worth its time."""
     from matplotlib.figure import Figure  # slow to import
@@ -71,9 +71,8 @@ def picture(points: list, recipes: list[str], path: Path) -> None:
         axes.plot(time, accuracy, color=_BASE, linewidth=2, marker="o", markersize=4, label="back-propagation, fewer epochs")
         axes.fill_between(time, [point.accuracy - point.error for point in plain], [point.accuracy + point.error for point in plain],
                           color=_BASE, alpha=0.12, linewidth=0)
-        names = list(dict.fromkeys(point.method for point in some if point.method))
-        predictors = [name for name in names if any(point.schedule == "adaptive" for point in some if point.method == name)]
-        for number, name in enumerate(names):
+        predictors = [name for name, method in methods.items() if not method.control]
+        for number, name in enumerate(methods):
             own = [point for point in some if point.method == name]
             colour = _COLOURS[predictors.index(name) % len(_COLOURS)] if name in predictors else _GREY
             marker = "o" if name in predictors else "xv+d"[(number - len(predictors)) % 4]
@@ -84,12 +83,12 @@ def picture(points: list, recipes: list[str], path: Path) -> None:
                 for point in own:
                     axes.annotate(point.schedule, (point.time / whole, point.accuracy), textcoords="offset points",
                                   xytext=(5, 4), fontsize=7, color=colour)
-        shown = [point.accuracy for point in some if point.method in predictors] + accuracy
+        shown = sorted(point.accuracy for point in some if point.method in predictors)[1:] + accuracy
         axes.set(title=recipe, xlabel="time (multiply-accumulates), that of back-propagation being 1",
                  ylabel="accuracy on the test samples, %", xlim=(0.05, 1.08),
-                 ylim=(max(min(shown) - 3, 100 - 4 * (100 - max(shown)) - 6), min(100, max(shown) + 1.5)))
+                 ylim=(min(shown) - 0.25 * (max(shown) - min(shown)), max(shown) + 0.15 * (max(shown) - min(shown))))
         axes.grid(color="#e6e6e6", linewidth=0.8)
         axes.set_axisbelow(True)
         axes.spines[["top", "right"]].set_visible(False)
-    figure.axes[0].legend(loc="lower right", fontsize=8, frameon=True)
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=8, fontsize=9, frameon=False)
     figure.savefig(path, format="png", dpi=130)

@@ -222,7 +222,7 @@ def digits() -> dict:
     print(text)
     FOLDER.mkdir(parents=True, exist_ok=True)
     replace_file(FOLDER / "digits.txt", lambda path: path.write_text(text + "\n"))
-    replace_file(FOLDER / "digits.png", lambda path: picture(points, list(RECIPES), path))
+    replace_file(FOLDER / "digits.png", lambda path: picture(points, list(RECIPES), METHODS, path))
     return {"batch": BATCH, "epochs": EPOCHS, "warmup": WARMUP, "seeds": SEEDS, "points": [
         asdict(point) | {"accuracy": point.accuracy, "deviation": point.deviation, "time": point.time} for point in points]}
 

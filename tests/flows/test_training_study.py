@@ -54,5 +54,5 @@ def test_table_and_picture(tmp_path):
            "at least +24.6 standard errors" in text
     assert "adaptive, paper's predictor: predicts in 0 of 2 runs; epoch 1: not predicting" in text
     assert "adaptive, learned feedback: predicts in 2 of 2 runs" in text
-    study_report.picture(points, ["clean"], tmp_path / "study.png")
+    study_report.picture(points, ["clean"], METHODS, tmp_path / "study.png")
     assert (tmp_path / "study.png").stat().st_size > 10000

@@ -5,7 +5,7 @@ from functools import partial
 import torch
 from torch import nn
 
-from .blocks import convolution_unit, he_fan_out, initialise
+from .blocks import convolution_unit, initialise
 
 STRIDES = (32, 16, 8)
 """Pixels of the image per cell of each of the three output maps."""
