@@ -27,15 +27,12 @@ def predicted_gradients(adagp, inputs, labels, loss=functional.cross_entropy):
     """By name, with the true ones; nothing is updated."""
     model = adagp.model
     assert adagp.phase is Phase.GP
-    before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
     adagp.backward(loss(model(inputs), labels))
-    predicted = {name: (before[name] - parameter.detach()) / 0.01 for name, parameter in model.named_parameters()}
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            parameter.copy_(before[name])
+    predicted = {name: torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+                 for name, parameter in model.named_parameters()}
     model.eval()  # no hooks
     gradients = torch.autograd.grad(loss(model(inputs), labels), list(model.parameters()))
-    return predicted, dict(zip(before, gradients))
+    return predicted, dict(zip(predicted, gradients))
 
 
 def cosine(one, other):

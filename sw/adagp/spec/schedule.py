@@ -112,8 +112,8 @@ class Schedule:
             values[f"SCHEDULE[{index}].RATIO"] = row.gp | row.bp << 16
         if rule:
             values |= {"ADAPTIVE.BOUNDS": rule.least | rule.most << 16, "ADAPTIVE.PATIENCE": rule.patience,
-                       "ADAPTIVE.RAISE": _float32_bits(rule.raise_at),
-                       "ADAPTIVE.LOWER": _float32_bits(rule.lower_at)}
+                       "ADAPTIVE.RAISE": float32_bits(rule.raise_at),
+                       "ADAPTIVE.LOWER": float32_bits(rule.lower_at)}
         return values
 
     @classmethod
@@ -203,5 +203,6 @@ def ordered(bits: int) -> int:
     return bits if bits < 1 << 31 else (1 << 31) - 1 - bits
 
 
-def _float32_bits(value: float) -> int:
+def float32_bits(value: float) -> int:
+    """``value`` as a float32 in a register."""
     return struct.unpack("<I", struct.pack("<f", value))[0]

@@ -6,6 +6,7 @@ from functools import cached_property
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.nn.parameter import is_lazy
 
 _CONVOLUTIONS = nn.Conv1d, nn.Conv2d, nn.Conv3d
 _TRANSPOSED = nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d
@@ -30,11 +31,10 @@ class Layer:
 
     @property
     def bias(self) -> nn.Parameter | None:
-        """None also if it is not trained."""
-        bias = self.module.bias
-        return bias if bias is not None and bias.requires_grad else None
+        """None also if it is computed, or not trained."""
+        return self.module.bias if _trained(self.module.bias) else None
 
-    @cached_property
+    @property
     def parameters(self) -> tuple[nn.Parameter, ...]:
         """The weight, and the bias if there is one."""
         return (self.weight,) if self.bias is None else (self.weight, self.bias)
@@ -123,14 +123,30 @@ def combined(weights: torch.Tensor, samples: torch.Tensor) -> torch.Tensor:
 
 
 def served_layers(model: nn.Module, exclude: tuple[str, ...] = ()) -> list[Layer]:
-    """All layers of ``model`` with a trained weight, in the order of its modules, but those named in
-    ``exclude``. ``ValueError`` if a name is not a module of the model, or nothing is left."""
+    """All layers of ``model`` whose weight is a trained parameter, in the order of its modules, but those named in
+    ``exclude`` or inside of modules named there. A weight that is computed (by ``weight_norm``, pruning) is none.
+
+    ``ValueError`` if a name is not a module of the model, a layer has no shape yet or shares its weight,
+    or nothing is left.
+    """
     modules = dict(model.named_modules())
     for name in exclude:
         if name not in modules:
             raise ValueError(f"exclude must name modules of the model, not {name!r}")
     layers = [Layer(name, module) for name, module in modules.items()
-              if isinstance(module, SERVED) and name not in exclude and module.weight.requires_grad]
+              if isinstance(module, SERVED) and _trained(module.weight)
+              and not any(name == excluded or name.startswith(f"{excluded}.") for excluded in exclude)]
     if not layers:
         raise ValueError("model must have a convolution or linear layer with a trained weight that is not excluded")
+    for layer in layers:
+        if is_lazy(layer.weight):
+            raise ValueError(f"layer {layer.name!r} must have its shape before AdaGP is made; run the model once")
+        for name, module in modules.items():
+            if module is not layer.module and any(own is layer.weight for own in module.parameters(recurse=False)):
+                raise ValueError(f"layer {layer.name!r} must not share its weight with {name!r}; "
+                                 f"exclude={layer.name!r} leaves it to Phase BP")
     return layers
+
+
+def _trained(parameter: torch.Tensor | None) -> bool:
+    return isinstance(parameter, nn.Parameter) and parameter.requires_grad

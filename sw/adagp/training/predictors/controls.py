@@ -23,7 +23,7 @@ class ZeroGradient(Predictor):
         self._parameters = parameters
 
     def predict_parameters(self):
-        return {parameter: torch.zeros_like(parameter) for parameter in self._parameters}
+        return {parameter: torch.zeros_like(parameter) for parameter in self._parameters if parameter.requires_grad}
 
 
 class _FromLastTrue(Predictor):
@@ -44,8 +44,8 @@ class _FromLastTrue(Predictor):
         return {}
 
     def predict_parameters(self):
-        return {parameter: self._make(parameter, last) for parameter, last in zip(self._parameters, self._last)
-                if last is not None}
+        return {parameter: self.replicas.first(self._make(parameter, last))
+                for parameter, last in zip(self._parameters, self._last) if last is not None and parameter.requires_grad}
 
     def state_dict(self):
         return {"last": self._last}

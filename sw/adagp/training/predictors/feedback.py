@@ -7,6 +7,8 @@ of e, x̃_c = Σ_n e_nc·x_n: it is the layer's ordinary weight gradient between
 """
 
 from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
 
 import torch
 from torch.nn import functional
@@ -16,17 +18,29 @@ from .predictor import Prediction, Predictor
 
 
 @dataclass(eq=False)
-class _State:
-    """Of a layer: what is learned, then what belongs to the batch."""
+class _Learned:
+    """Of a layer."""
 
     sums: torch.Tensor | None = None
     rectified: bool = True
 
-    absorbed: bool = False
-    inputs: torch.Tensor | None = None
-    mask: torch.Tensor | None = None
-    shape: torch.Size | None = None
+
+class _Observed(NamedTuple):
+    """A layer's forward pass, until its gradient is known or predicted."""
+
+    shape: torch.Size
+    inputs: torch.Tensor | None
+    mask: torch.Tensor | None
+
+
+@dataclass(eq=False)
+class _Gathered:
+    """Of a layer's true gradients in the batch so far: ``product`` is Σ eᵀδ, ``leaks`` not zero if there was
+    a gradient where a ReLU would be closed."""
+
+    product: torch.Tensor | None = None
     predicted: torch.Tensor | None = None
+    leaks: torch.Tensor | None = None
 
 
 class LearnedFeedback(Predictor):
@@ -34,9 +48,12 @@ class LearnedFeedback(Predictor):
 
     ``decay`` of the sums per batch of Phase BP; ``ridge`` relative to the largest that the mean of S_ee's
     diagonal lately was. So predictions fade out as the error becomes small, when the sums come
-    from few samples. Errors of more than ``rank`` values per sample are reduced to so many by a fixed random projection
-    (a count sketch from ``seed``). Maps of more than ``extent`` × ``extent`` pixels are kept pooled to that
-    size; those of linear layers on sequences are means over the sequence.
+    from few samples. Errors of more than ``rank`` values per sample are reduced to so many by a fixed
+    random projection (a count sketch from ``seed``). Maps of more than ``extent`` × ``extent`` pixels are
+    kept pooled to that size; those of linear layers on sequences are means over the sequence.
+
+    The first dimension of the model's outputs and of all layers' outputs are the samples. A layer whose
+    output has no gradient when its forward pass ends (in a reentrant checkpoint) is not predicted.
 
     With ``masks`` the predicted δ' of a layer that a ReLU follows is set to zero where the sample's ReLU is
     closed. It comes nearer to the truth, but needs a δ' per sample in the place of pseudo-images:
@@ -61,119 +78,133 @@ class LearnedFeedback(Predictor):
         self.masks, self.measure_every = bool(masks), measure_every
 
     def prepare(self, layers, parameters):
-        self._layers = {layer: _State() for layer in layers}
+        self._learned = {layer: _Learned() for layer in layers}
         self._error_sums: torch.Tensor | None = None
         self._peak: torch.Tensor | None = None
         self._factor: torch.Tensor | None = None
-        self._begun = False
         self._batch = 0
+        self.forget()
 
     def observe(self, layer, inputs, output, *, learning):
-        state = self._layers[layer]
-        state.shape = output.shape
-        if self.masks and state.rectified and output.dim() != 3:
-            state.mask = output.detach() > 0
-        if learning:
-            inputs = inputs.detach()
-            mask = state.mask
-            output.register_hook(lambda gradient: self._absorb(layer, inputs, mask, gradient))
-        else:
-            state.inputs = inputs
+        learned = self._learned[layer]
+        masked = self.masks and learned.rectified and not (layer.linear and output.dim() > 2)
+        needed = not learning or self._measures
+        self._observed[layer] = _Observed(output.shape, inputs.detach() if needed else None, output > 0 if masked else None)
+        self._error = None
+        if learning and output.requires_grad:
+            output.register_hook(partial(self._absorb, layer))
 
     def receive(self, error, *, learning, scale):
-        self._scale = scale
-        self._error = self._sketch(error.flatten(1).float()) / scale
-        if not learning:
-            self._factor = self._factor if self._factor is not None else self._factorised()
-            return
-        squared = self._error.T @ self._error
-        if not self._begun:  # of the batch's forward passes the first
-            self._begun = True
-            self._factor = self._factorised() if self._batch % self.measure_every == 0 else None
-            self._error_sums = squared if self._error_sums is None else self._error_sums.mul_(self.decay).add_(squared)
-        else:
-            self._error_sums.add_(squared)
+        self._error, self._scale = self._sketch(error.float()) / scale, scale
+        if self._factor is None and (self._measures or not learning):
+            self._factor = self._factorised()
+        if learning:
+            squared = self._error.T @ self._error
+            self._squared = squared if self._squared is None else self._squared + squared
 
     def learn(self, gradients):
-        predictions = {layer: Prediction(layer.rows(self._layers[layer].predicted), layer.rows(gradient))
-                       for layer, gradient in gradients.items() if self._layers[layer].predicted is not None}
-        for state in self._layers.values():
-            state.absorbed, state.predicted, state.mask = False, None, None
-        self._begun, self._factor = False, None
+        if self._squared is None:  # the output of no layer had a gradient
+            return {}
+        predictions = {}
+        for layer, learned in self._learned.items():
+            gathered = self._gathered.get(layer)
+            if gathered and gathered.predicted is not None and layer in gradients:
+                predicted = self.replicas.mean(gathered.predicted)
+                predictions[layer] = Prediction(layer.rows(predicted), layer.rows(gradients[layer]))
+            learned.sums = self._decayed(learned.sums, gathered and self.replicas.mean(gathered.product))
+            if gathered and gathered.leaks is not None:
+                learned.rectified = not self.replicas.mean(gathered.leaks)
+        self._error_sums = self._decayed(self._error_sums, self.replicas.mean(self._squared))
+        size = self._error_sums.diagonal().mean()
+        self._peak = size if self._peak is None else torch.maximum(size, self.PEAK_DECAY * self._peak)
+        self._factor = None
         self._batch += 1
         return predictions
 
     def predict(self, layer):
-        state = self._layers[layer]
-        inputs, mask = state.inputs, state.mask
-        state.inputs = state.mask = None
-        if state.sums is None:
+        observed = self._observed.pop(layer)
+        if self._learned[layer].sums is None:
             return ()
-        weight, bias = self._gradients(layer, inputs, mask)
-        return (weight.to(layer.weight.dtype),) if layer.bias is None else (weight.to(layer.weight.dtype), bias.to(layer.bias.dtype))
+        return tuple(self.replicas.mean(gradient).to(parameter.dtype)
+                     for parameter, gradient in zip(layer.parameters, self._gradients(layer, observed)))
+
+    def forget(self):
+        self._observed: dict[Layer, _Observed] = {}
+        self._gathered: dict[Layer, _Gathered] = {}
+        self._error: torch.Tensor | None = None
+        self._squared: torch.Tensor | None = None
 
     def state_dict(self):
-        return {"error_sums": self._error_sums, "peak": self._peak, "batch": self._batch, "layers": {
-            layer.name: {"sums": state.sums, "rectified": state.rectified}
-            for layer, state in self._layers.items()}}
+        return {"error_sums": self._error_sums, "peak": self._peak, "batch": self._batch,
+                "layers": {layer.name: vars(learned).copy() for layer, learned in self._learned.items()}}
 
     def load_state_dict(self, state):
         def own(tensor: torch.Tensor | None) -> torch.Tensor | None:
-            return None if tensor is None else tensor.to(next(iter(self._layers)).weight.device, copy=True)
+            return None if tensor is None else tensor.to(next(iter(self._learned)).weight.device, copy=True)
 
         self._error_sums, self._peak = own(state["error_sums"]), own(state["peak"])
         self._batch, self._factor = state["batch"], None
-        self._layers = {layer: _State(sums=own(kept["sums"]), rectified=kept["rectified"])
-                        for layer, kept in ((layer, state["layers"][layer.name]) for layer in self._layers)}
+        self._learned = {layer: _Learned(sums=own(kept["sums"]), rectified=kept["rectified"])
+                         for layer, kept in ((layer, state["layers"][layer.name]) for layer in self._learned)}
+
+    @property
+    def _measures(self) -> bool:
+        """Whether the quality is measured, if this is a batch of Phase BP."""
+        return self._error_sums is not None and self._batch % self.measure_every == 0
 
     @torch.no_grad()
-    def _absorb(self, layer: Layer, inputs: torch.Tensor, mask: torch.Tensor | None, gradient: torch.Tensor) -> None:
-        """Adds a layer's true output gradient to its sums, after predicting from what they were."""
+    def _absorb(self, layer: Layer, gradient: torch.Tensor) -> None:
+        """Gathers what a layer's true output gradient adds to its sums, and predicts from what they are."""
+        if self._error is None:  # not the backward pass of the loss
+            return
+        observed = self._observed.pop(layer, None)
+        if observed is None:
+            raise RuntimeError("loss must be that of one forward pass of the model")
         if len(gradient) != len(self._error):
             raise ValueError(f"the output of layer {layer.name!r} must have as many samples as the model's, "
                              f"{len(self._error)}, not {len(gradient)}")
-        state = self._layers[layer]
-        if self._factor is not None and state.sums is not None:
-            weight, _ = self._gradients(layer, inputs, mask)
-            state.predicted = weight if state.predicted is None else state.predicted + weight
-        if mask is not None:
-            state.rectified = state.rectified and not gradient.masked_select(~mask).any()
-        if layer.linear and gradient.dim() > 2:
-            gradient = gradient.flatten(1, -2).mean(1)
-        product = self._pooled(combined(self._error, gradient)) / self._scale
-        if state.sums is None:
-            state.sums = product
-        elif state.sums.shape != product.shape:
-            raise ValueError(f"the output of layer {layer.name!r} must keep its shape, {tuple(state.sums.shape[1:])}, "
+        learned, gathered = self._learned[layer], self._gathered.setdefault(layer, _Gathered())
+        with torch.autocast(gradient.device.type, enabled=False):
+            if self._measures and learned.sums is not None:
+                gathered.predicted = _added(gathered.predicted, self._gradients(layer, observed)[0])
+            if observed.mask is not None:
+                gathered.leaks = _added(gathered.leaks, gradient.masked_select(~observed.mask).any().float())
+            if layer.linear and gradient.dim() > 2:
+                gradient = gradient.flatten(1, -2).mean(1)
+            product = self._pooled(combined(self._error, gradient)) / self._scale
+        known = product if learned.sums is None else learned.sums
+        if product.shape != known.shape:
+            raise ValueError(f"the output of layer {layer.name!r} must keep its shape, {tuple(known.shape[1:])}, "
                              f"not {tuple(product.shape[1:])}")
-        else:
-            (state.sums if state.absorbed else state.sums.mul_(self.decay)).add_(product)
-        state.absorbed = True
+        gathered.product = _added(gathered.product, product)
+
+    def _decayed(self, sums: torch.Tensor | None, more: torch.Tensor | None) -> torch.Tensor | None:
+        if sums is None or more is None:
+            return more if sums is None else sums.mul_(self.decay)
+        return sums.mul_(self.decay).add_(more)
 
     def _factorised(self) -> torch.Tensor | None:
         """The Cholesky factor of S_ee with its ridge."""
         sums = self._error_sums
         if sums is None:
             return None
-        size = sums.diagonal().mean()
-        self._peak = size if self._peak is None else torch.maximum(size, self.PEAK_DECAY * self._peak)
         ridge = (self.ridge * self._peak).clamp_min(1e-30)  # there may be no error left
         factor, failed = torch.linalg.cholesky_ex(sums + ridge * torch.eye(len(sums), device=sums.device))
         if failed:
             raise ArithmeticError("the gradient of the loss must be finite for learned feedback; training has diverged")
         return factor
 
-    def _gradients(self, layer: Layer, inputs: torch.Tensor, mask: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
+    def _gradients(self, layer: Layer, observed: _Observed) -> tuple[torch.Tensor, torch.Tensor]:
         """Predicted gradients of weight and bias, from the sums as they are."""
-        state = self._layers[layer]
-        maps = torch.cholesky_solve(state.sums.flatten(1), self._factor).view_as(state.sums)
+        learned, (shape, inputs, mask) = self._learned[layer], observed
+        maps = torch.cholesky_solve(learned.sums.flatten(1), self._factor).view_as(learned.sums)
         if layer.linear and inputs.dim() > 2:
-            positions = state.shape[1:-1].numel()
+            positions = shape[1:-1].numel()
             return (layer.weight_gradient(combined(self._error, inputs.flatten(1, -2).sum(1)), maps),
                     self._error.sum(0) @ maps * positions)
-        if not layer.linear and maps.shape[2:] != state.shape[2:]:
-            maps = functional.interpolate(maps, state.shape[2:], mode="nearest-exact")
-        if mask is not None and state.rectified:
+        if not layer.linear and maps.shape[2:] != shape[2:]:
+            maps = functional.interpolate(maps, shape[2:], mode="nearest-exact")
+        if mask is not None:
             delta = combined(self._error.T, maps) * mask
             return layer.weight_gradient(inputs.float(), delta), delta.transpose(0, 1).flatten(1).sum(1)
         return (layer.weight_gradient(combined(self._error, inputs), maps),
@@ -194,3 +225,7 @@ class LearnedFeedback(Predictor):
         buckets = torch.randint(self.rank, (values,), generator=generator).to(error.device)
         signs = torch.randint(2, (values,), generator=generator).to(error) * 2 - 1
         return error.new_zeros(len(error), self.rank).index_add_(1, buckets, error * signs)
+
+
+def _added(total: torch.Tensor | None, more: torch.Tensor) -> torch.Tensor:
+    return more if total is None else total + more

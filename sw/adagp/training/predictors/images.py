@@ -3,12 +3,14 @@
 import torch
 
 from ..layers import Layer
+from ..replicas import Replicas
 
 
 class MeanImages:
     """Collects, layer by layer, the mean over the batch of its output as one image per output channel."""
 
-    def __init__(self):
+    def __init__(self, replicas: Replicas):
+        self._replicas = replicas
         self._images: dict[Layer, list[torch.Tensor]] = {}
 
     def add(self, layer: Layer, output: torch.Tensor) -> None:
@@ -16,6 +18,9 @@ class MeanImages:
         self._images.setdefault(layer, []).append(layer.images(output))
 
     def take(self, layer: Layer) -> torch.Tensor:
-        """(outputs, 1, height, width), the mean of what was added; it is forgotten."""
+        """(outputs, 1, height, width), the mean of what was added, over all replicas; it is forgotten."""
         images = self._images.pop(layer)
-        return (torch.stack(images).mean(0) if len(images) > 1 else images[0])[:, None]
+        return self._replicas.mean(torch.stack(images).mean(0) if len(images) > 1 else images[0])[:, None]
+
+    def clear(self) -> None:
+        self._images.clear()

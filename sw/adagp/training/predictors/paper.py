@@ -60,6 +60,8 @@ class PaperPredictor(Predictor):
     as the paper's table sizes suggest. ``lr`` is Adam's. It learns, and its quality is measured, from at
     most ``samples`` output channels of a layer and batch, evenly spaced from a random first one;
     from all if that is 0, as in the paper. In a layer of 512 channels that is most of its cost.
+
+    A state holds the order of a weight in memory: that of a ``channels_last`` model is none for one that is not.
     """
 
     def __init__(self, *, size: int = 8, channels: int = 16, samples: int = 0, lr: float = 1e-4):
@@ -75,8 +77,11 @@ class PaperPredictor(Predictor):
         device = layers[0].weight.device
         self.network = PaperNetwork(size=self.size, channels=self.channels,
                                     outputs=max(layer.weights_per_output for layer in layers)).to(device)
+        for parameter in self.network.parameters():
+            self.replicas.first(parameter.data)
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=self._lr, fused=True)
-        self._images = MeanImages()
+        self._images = MeanImages(self.replicas)
+        self._random = torch.Generator().manual_seed(0)  # the same in all replicas, and not that of the model's dropout
 
     def observe(self, layer, inputs, output, *, learning):
         self._images.add(layer, output)
@@ -85,7 +90,7 @@ class PaperPredictor(Predictor):
         predictions = {}
         for layer, gradient in reversed(gradients.items()):
             chosen = self._chosen(layer)
-            true = layer.rows(gradient)[chosen]
+            true = layer.rows(gradient)[chosen].float()
             with torch.enable_grad():
                 features = self.network.features(self._images.take(layer)[chosen])
             rows = self.network.rows(features.detach(), layer.weights_per_output)
@@ -99,15 +104,20 @@ class PaperPredictor(Predictor):
         if not 0 < self.samples < layer.outputs:
             return slice(None)
         step = -(-layer.outputs // self.samples)
-        return slice(int(torch.randint(step, ())), None, step)
+        return slice(int(torch.randint(step, (), generator=self._random)), None, step)
 
     def predict(self, layer):
         rows = self.network(self._images.take(layer), layer.weights_per_output)
         return (layer.from_rows(rows).to(layer.weight.dtype), *[None] * (layer.bias is not None))
 
+    def forget(self):
+        self._images.clear()
+
     def state_dict(self):
-        return {"network": self.network.state_dict(), "optimizer": self.optimizer.state_dict()}
+        return {"network": self.network.state_dict(), "optimizer": self.optimizer.state_dict(),
+                "random": self._random.get_state()}
 
     def load_state_dict(self, state):
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
+        self._random.set_state(state["random"])

@@ -50,8 +50,10 @@ class RemappedPredictor(Predictor):
 
     def prepare(self, layers, parameters):
         self.network = RemappedNetwork(**self._sizes).to(layers[0].weight.device)
+        for parameter in self.network.parameters():
+            self.replicas.first(parameter.data)
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=self._lr, fused=True)
-        self._images = MeanImages()
+        self._images = MeanImages(self.replicas)
 
     def observe(self, layer, inputs, output, *, learning):
         self._images.add(layer, output)
@@ -71,6 +73,9 @@ class RemappedPredictor(Predictor):
     def predict(self, layer):
         self.network.eval()
         return (self._predicted(layer).to(layer.weight.dtype), *[None] * (layer.bias is not None))
+
+    def forget(self):
+        self._images.clear()
 
     def state_dict(self):
         return {"network": self.network.state_dict(), "optimizer": self.optimizer.state_dict()}
