@@ -18,9 +18,10 @@ from adagp.training import AdaGP, LearnedFeedback, PaperPredictor, Predictor
 EPOCHS, WARMUP = 90, 10
 PREDICTORS: dict[str, Callable[[], Predictor]] = {
     "paper": PaperPredictor, "paper, 64 channels": lambda: PaperPredictor(samples=64),
+    "paper, 64 features": lambda: PaperPredictor(size=4, samples=64),
     "feedback": lambda: LearnedFeedback(measure_every=8)}
-"""The paper's learns from all output channels of a layer, or from some; learned feedback measures its quality
-now and then."""
+"""The paper's with 256 features, from all output channels of a layer or from 64 of them, and with 64 features;
+learned feedback, which measures its quality now and then."""
 
 
 @dataclass(frozen=True, kw_only=True)
