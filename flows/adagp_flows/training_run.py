@@ -52,11 +52,9 @@ def prepare(settings: Settings, *, root: Path = Path("data"), device: str = "cpu
     building the model that the settings name. Weights follow from the seed alone.
     """
     _require_device(device)
-    if settings.data not in data.NAMES:
-        raise ValueError(f"data must be one of {', '.join(data.NAMES)}, not {settings.data!r}")
     if not make_model and settings.model not in models.NAMES:
         raise ValueError(f"model must be one of {', '.join(models.NAMES)}, not {settings.model!r}")
-    source = data.load(settings.data, root=root)
+    source = _data(settings, root)
     train = data.Batches(source.train, batch=settings.batch, seed=settings.seed, drop_last=True, workers=workers)
     test = data.Batches(source.test, batch=settings.batch, shuffle=False, workers=workers)
     if len(train) < settings.accumulate:
@@ -90,6 +88,19 @@ def _require_device(name: str) -> None:
         torch.empty(1, device=name)
     except (RuntimeError, AssertionError) as error:  # the latter: PyTorch without CUDA
         raise ValueError(f"device must be one that PyTorch can use, not {name!r}: {first_line(error)}") from error
+
+
+def _data(settings: Settings, root: Path) -> data.DataSet:
+    name = settings.data
+    if name not in data.NAMES:
+        raise ValueError(f"data must be one of {', '.join(data.NAMES)}, not {name!r}")
+    known = data.options(name)
+    for option, value in settings.data_options.items():
+        if option not in known:
+            raise ValueError(f"data option of {name} must be {', '.join(known) or 'left out'}, not {option!r}")
+        if known[option] is int and not isinstance(value, int):
+            raise ValueError(f"data option {option} of {name} must be an integer, not {value!r}")
+    return data.load(name, root=root, **settings.data_options)
 
 
 def _model(settings: Settings, source: data.DataSet) -> nn.Module:

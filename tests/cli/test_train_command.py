@@ -131,6 +131,14 @@ def test_options_of_the_presets_predictor_go_with_it(folder):
     assert stored(folder / "out")[0]["predictor_options"] == {}
 
 
+def test_data_options_are_the_runs_own(folder):
+    options = ("--data", "digits-noisy", "--data-options", "test_copies=2", "noise=0.5", "--epochs", "1", "--no-log")
+    assert train(*options) == 0
+    assert stored(folder / "out")[0]["data_options"] == {"test_copies": 2, "noise": 0.5}
+    assert stored(folder / "out")[0]["test batches"] == 3  # of twice 360 samples
+    assert train("--evaluate", model=()) == 0
+
+
 def test_every_setting_has_an_option_that_tells_its_default():
     parser = cli._Parser()
     import_module("adagp.cli.train").configure(parser)
@@ -138,7 +146,7 @@ def test_every_setting_has_an_option_that_tells_its_default():
     told = {name: re.search(r"\(default: ([^)]*)\)$", options[name].help) for name in asdict(Settings())}
     said = {name: found[1] for name, found in told.items() if found}
     silent = {name: value for name, value in asdict(Settings()).items() if name not in said}
-    assert silent == {"predictor_options": {}, "exclude": (), "channels_last": False}
+    assert silent == {"data_options": {}, "predictor_options": {}, "exclude": (), "channels_last": False}
     none = {"form": "its usual one", "warmup": "a ninth of the run, as in the paper", "gate": "all are", "lr_milestones": "1/3 8/9"}
     assert said == {name: str(value) for name, value in asdict(Settings()).items() if name not in silent} | none
 
@@ -185,7 +193,8 @@ def test_evaluate_prints_what_the_run_had_and_writes_nothing(folder, capsys):
     (["--predictor", "feedback"], "its predictor is paper, not feedback"), (["--seed", "1"], "its seed is 0, not 1"),
     (["--preset", "remapping", "--model", "mine:network"], "its batch is 240, not 32"), (["--lr", "0.1"], "its lr is 0.01, not 0.1"),
     (["--epochs", "50"], "its rows of the schedule is "),
-    (["--data", "digits-noisy"], "its data is digits, not digits-noisy")])
+    (["--data", "digits-noisy"], "its data is digits, not digits-noisy"),
+    (["--data-options", "seed=3"], "its data_options is {}, not {'seed': 3}")])
 def test_resuming_with_other_options_is_refused_in_a_line(folder, capsys, options, message):
     assert train("--epochs", "1", "--no-log") == 0
     before = (folder / "out/checkpoint.pt").read_bytes()
@@ -245,8 +254,14 @@ def test_two_processes_cannot_train_in_one_folder(folder, capsys):
     (["--form", "cifar"], "--form is of networks of adagp.models, not of mine:network"),
     (["--model", "mine:Twice"], "layer 'layer' must run once in a forward pass of the model, not twice"),
     (["--data", "figures"], "data must be one of digits, "), (["--data", "cifar10", "--data-root", "absent"], "cifar10"),
+    (["--data", "imagenet", "--data-options", "sise=299"], "data option of imagenet must be size, not 'sise'"),
+    (["--data-options", "test_copies=4"], "data option of digits must be seed, not 'test_copies'"),
+    (["--data", "digits-noisy", "--data-options", "test_copies=0"], "test_copies must be at least 1, not 0"),
+    (["--data", "digits-noisy", "--data-options", "test_copies=1.5"],
+     "data option test_copies of digits-noisy must be an integer, not 1.5"),
+    (["--data", "cifar10", "--data-options", "size=64"], "data option of cifar10 must be left out, not 'size'"),
     (["--predictor", "oracle"], "predictor must be paper, remapped, feedback, skip, zero, random, last or none, not 'oracle'"),
-    (["--predictor-options", "extent=3"], "predictor option of paper must be size, channels, not 'extent'"),
+    (["--predictor-options", "extent=3"], "predictor option of paper must be size, channels, samples, not 'extent'"),
     (["--predictor", "skip", "--predictor-options", "size=3"], "predictor option of skip must be left out, not 'size'"),
     (["--predictor-options", "size=3"], "PaperPredictor.size must be an even integer of at least 2, not 3"),
     (["--predictor-options", "size"], "must be NAME=NUMBER, and '' is no number"),

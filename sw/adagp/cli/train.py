@@ -84,6 +84,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         group = parser.add_argument_group(title)
         for name, (kind, metavar, text) in options.items():
             group.add_argument(_flag(name), type=kind, metavar=metavar, help=text)
+        if "data" in options:
+            group.add_argument("--data-options", nargs="+", type=_option, metavar="NAME=NUMBER",
+                               help="of the data set, such as size=299 for imagenet")
         if "predictor" in options:
             group.add_argument("--predictor-options", nargs="+", type=_option, metavar="NAME=NUMBER",
                                help="of the predictor, such as size=8 channels=16")
@@ -196,7 +199,7 @@ def _prepared(description: dict | None, arguments: argparse.Namespace):
         raise UserError(f"--preset must be {' or '.join(PRESETS)}, not {arguments.preset!r}")
     names = [field.name for field in fields(Settings)]
     given = {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
-    for name, kind in (("predictor_options", dict), ("exclude", tuple), ("lr_milestones", tuple)):
+    for name, kind in (("data_options", dict), ("predictor_options", dict), ("exclude", tuple), ("lr_milestones", tuple)):
         if name in given:
             given[name] = kind(given[name])
     base = PRESETS[arguments.preset] if arguments.preset else Settings()
@@ -205,8 +208,9 @@ def _prepared(description: dict | None, arguments: argparse.Namespace):
         if missing:
             raise UserError(f"the checkpoint is not of adagp train: its description has no {missing[0]}")
         base = Settings(**{name: description[name] for name in names})
-    if given.get("predictor", base.predictor) != base.predictor:
-        base = replace(base, predictor_options={})
+    for name in ("data", "predictor"):
+        if given.get(name, getattr(base, name)) != getattr(base, name):
+            base = replace(base, **{f"{name}_options": {}})
     settings = replace(base, **given)
     brought = ":" in settings.model
     if brought and settings.form is not None:

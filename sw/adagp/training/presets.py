@@ -17,10 +17,10 @@ PLATEAUS = {"training": "loss", "test": "test_loss"}
 class Settings:
     """A training run but for the place and the machine it runs on.
 
-    ``model`` and ``data`` are names; ``form`` is the model's, None meaning its usual one. ``predictor`` is a
-    name, ``none`` meaning back-propagation throughout, with ``predictor_options`` of its own. ``schedule``
-    is a name as of ``named_schedule``; ``warmup`` is in epochs, None meaning a ninth of the run, as in
-    the paper. ``k_least`` to ``patience`` are the adaptive schedule's; ``exclude``, ``gate`` and ``gp_rate``
+    ``model`` and ``data`` are names; ``form`` is the model's, None meaning its usual one, ``data_options``
+    those of ``adagp.data.load``. ``predictor`` is a name, ``none`` meaning back-propagation throughout, with
+    ``predictor_options`` of its own. ``schedule`` is a name as of ``named_schedule``; ``warmup`` is in
+    epochs, None meaning a ninth of the run, as in the paper. ``k_least`` to ``patience`` are the adaptive schedule's; ``exclude``, ``gate`` and ``gp_rate``
     are AdaGP's ``exclude``, ``gate`` and ``rate``.
 
     ``momentum`` is SGD's. ``lr_schedule`` is the model's, ``predictor_lr_schedule`` the predictor's; both
@@ -31,6 +31,7 @@ class Settings:
     model: str = "digits"
     form: str | None = None
     data: str = "digits"
+    data_options: dict[str, int | float] = field(default_factory=dict)
     batch: int = 32
     accumulate: int = 1
     epochs: int = 20
