@@ -13,6 +13,8 @@ from adagp import data, models
 from adagp.spec.named_schedule import named_schedule
 from adagp.spec.schedule import Adaptive, Schedule
 from adagp.training import AdaGP
+from adagp.training.approximation import Approximation
+from adagp.training.approximation_schedule import named_approximation
 from adagp.training.backpropagation import Backpropagation
 from adagp.training.checkpoint import first_line
 from adagp.training.predictors import CONTROLS, PREDICTORS, Predictor
@@ -68,7 +70,8 @@ def prepare(settings: Settings, *, root: Path = Path("data"), device: str = "cpu
     optimizer = _optimizer(settings, model)
     scaler = torch.amp.GradScaler(torch.device(device).type) if settings.amp == "fp16" else None
     if settings.predictor == "none":
-        schedule, adagp = None, Backpropagation(model, optimizer, accumulate=settings.accumulate, scaler=scaler)
+        schedule, adagp = None, Backpropagation(model, optimizer, accumulate=settings.accumulate, scaler=scaler,
+                                                approximation=_approximation(settings, model, scaler))
     else:
         schedule = _schedule(settings, len(train) // settings.accumulate)
         adagp = AdaGP(model, optimizer, predictor=_predictor(settings), schedule=schedule, exclude=settings.exclude,
@@ -135,6 +138,16 @@ def _schedule(settings: Settings, epoch: int) -> Schedule:
                     lower_at=settings.lower_at, patience=settings.patience)
     return named_schedule(settings.schedule, batches=settings.epochs * epoch, epoch=epoch, adaptive=rule,
                           warmup=None if settings.warmup is None else settings.warmup * epoch)
+
+
+def _approximation(settings: Settings, model: nn.Module, scaler: torch.amp.GradScaler | None) -> Approximation | None:
+    if settings.approximate == "none":
+        return None
+    approximation = Approximation(model, named_approximation(settings.approximate), exclude=settings.exclude, scaler=scaler)
+    if not approximation.schedule.approximated(len(approximation.layers)):
+        raise ValueError("approximate must approximate some of the model's convolutions that are not excluded, of which there "
+                         f"are {len(approximation.layers)}, not {settings.approximate!r}")
+    return approximation
 
 
 def _predictor(settings: Settings) -> Predictor:

@@ -178,6 +178,19 @@ def test_run_can_be_made_longer(folder):
     assert equal_weights(folder / "out", folder / "whole")
 
 
+@pytest.mark.parametrize("method", ["zero", "random", "top1"])
+def test_approximated_run_goes_on_bit_for_bit(folder, method):
+    options = ("--predictor", "none", "--approximate", f"{method}:every-fourth-batch", "--no-log")
+    assert train(*options) == 0
+    os.rename("out", "whole")
+    assert train(*options, "--epochs", "1") == 0  # five batches
+    assert stored(folder / "out")[1]["adagp"]["approximation"] == {"batches": 5}
+    assert resume("--epochs", "3", "--no-log") == 0
+    assert equal_weights(folder / "out", folder / "whole")
+    os.rename("out", "approximated")
+    assert train("--predictor", "none", "--no-log") == 0 and not equal_weights(folder / "out", folder / "whole")
+
+
 def test_evaluate_prints_what_the_run_had_and_writes_nothing(folder, capsys):
     assert train() == 0
     last = capsys.readouterr().out.splitlines()[2]
@@ -269,6 +282,11 @@ def test_two_processes_cannot_train_in_one_folder(folder, capsys):
     (["--schedule", "adaptive", "--k-most", "-1"], "Adaptive.most must be an integer from 1 to 65535, not -1"),
     (["--gate", "2"], "AdaGP.gate must be a cosine, from -1 to 1, not 2.0"),
     (["--exclude", "9"], "exclude must name modules of the model, not '9'"),
+    (["--approximate", "top1:1"], "Settings.approximate must be none unless predictor is none, "),
+    (["--predictor", "none", "--approximate", "top1:4"], "approximate must be METHOD:SCHEDULE with the schedule every-"),
+    (["--predictor", "none", "--approximate", "top1:1"], "convolutions that are not excluded, of which there are 1, not 'top1:1'"),
+    (["--predictor", "none", "--approximate", "top1:3", "--exclude", "9"], "exclude must name modules of the model, not '9'"),
+    (["--predictor", "none", "--approximate", "top1:3", "--exclude", "0"], "model must have a Conv1d, Conv2d or Conv3d that is "),
     (["--preset", "best"], "--preset must be paper or remapping, not 'best'"),
     (["--epochs", "0"], "Settings.epochs must be an integer of at least 1, not 0"),
     (["--warmup", "4"], "Settings.warmup must be an integer from 0 to epochs, which is 3, not 4"),

@@ -59,6 +59,9 @@ _GROUPS = {
         "warmup": (int, "N", "epochs of warm-up (default: a ninth of the run, as in the paper)"),
         "gate": (float, "X", "layers whose predictions have a cosine below X are not updated by them (default: all are)"),
         "gp_rate": (float, "X", "multiplies the learning rate in Phase GP (default: 1.0)"),
+        "approximate": (str, "METHOD:SCHEDULE", "approximates weight gradients of convolutions: zero, random or top1; "
+                        "every-fourth-layer, every-other-layer-and-batch or every-fourth-batch, or their numbers 1 to 3; "
+                        "only with --predictor none (default: none)"),
         "predictor_lr": (float, "X", "of the Adam that trains the predictor (default: 0.0001)")},
     "training": {
         "epochs": (int, "N", "length of the run (default: 20)"),
@@ -90,7 +93,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         if "predictor" in options:
             group.add_argument("--predictor-options", nargs="+", type=_option, metavar="NAME=NUMBER",
                                help="of the predictor, such as size=8 channels=16")
-            group.add_argument("--exclude", nargs="+", metavar="LAYER", help="layers that only Phase BP updates")
+            group.add_argument("--exclude", nargs="+", metavar="LAYER", help="layers that only Phase BP updates, "
+                               "or that are not approximated")
         if "lr_schedule" in options:
             group.add_argument("--lr-milestones", nargs="+", type=float, metavar="X", help="of multistep, shares of the run "
                                "(default: 1/3 8/9)")

@@ -20,8 +20,12 @@ class Settings:
     ``model`` and ``data`` are names; ``form`` is the model's, None meaning its usual one, ``data_options``
     those of ``adagp.data.load``. ``predictor`` is a name, ``none`` meaning back-propagation throughout, with
     ``predictor_options`` of its own. ``schedule`` is a name as of ``named_schedule``; ``warmup`` is in
-    epochs, None meaning a ninth of the run, as in the paper. ``k_least`` to ``patience`` are the adaptive schedule's; ``exclude``, ``gate`` and ``gp_rate``
-    are AdaGP's ``exclude``, ``gate`` and ``rate``.
+    epochs, None meaning a ninth of the run, as in the paper. ``k_least`` to ``patience`` are the adaptive
+    schedule's; ``exclude``, ``gate`` and ``gp_rate`` are AdaGP's ``exclude``, ``gate`` and ``rate``.
+
+    ``approximate`` is METHOD:SCHEDULE as of ``named_approximation``, or none. It goes with back-propagation
+    throughout: in Phase BP a predictor would learn from the approximated gradients, and its quality would
+    be measured by them. The modules of ``exclude`` then have exact gradients.
 
     ``momentum`` is SGD's. ``lr_schedule`` is the model's, ``predictor_lr_schedule`` the predictor's; both
     have ``lr_factor``, ``lr_patience`` in epochs and ``lr_milestones`` as shares of the run. The model's
@@ -48,6 +52,7 @@ class Settings:
     patience: int = ADAPTIVE.patience
     gate: float | None = None
     gp_rate: float = 1.0
+    approximate: str = "none"
     optimizer: str = "sgd"
     lr: float = 0.01
     momentum: float = 0.9
@@ -77,6 +82,9 @@ class Settings:
             value, least = getattr(self, name), "at least" if name in ("momentum", "weight_decay") else "above"
             if not math.isfinite(value) or value < 0 or (value == 0 and least == "above"):
                 raise ValueError(f"Settings.{name} must be {least} 0 and finite, not {value!r}")
+        if self.approximate != "none" and self.predictor != "none":
+            raise ValueError("Settings.approximate must be none unless predictor is none, since predictors would learn from "
+                             f"approximated gradients, not {self.approximate!r} with predictor {self.predictor!r}")
         if not 0 < self.lr_factor < 1:
             raise ValueError(f"Settings.lr_factor must be above 0 and below 1, not {self.lr_factor!r}")
         if not all(0 < share < 1 for share in self.lr_milestones) or list(self.lr_milestones) != sorted(self.lr_milestones):
