@@ -21,6 +21,7 @@ from .schedules import SCHEDULES, add_adaptive_options
 from .user_model import user_model
 
 _DEFAULT_FOLDER = Path("build/train/run")
+_MOST_THREADS = 1024
 
 
 def _number(text: str) -> int | float:
@@ -93,8 +94,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         if "predictor" in options:
             group.add_argument("--predictor-options", nargs="+", type=_option, metavar="NAME=NUMBER",
                                help="of the predictor, such as size=8 channels=16")
-            group.add_argument("--exclude", nargs="+", metavar="LAYER", help="layers that only Phase BP updates, "
-                               "or that are not approximated")
+            group.add_argument("--exclude", nargs="+", metavar="LAYER", help="layers, or modules "
+                               "with layers, that only Phase BP updates, or that are not approximated")
         if "lr_schedule" in options:
             group.add_argument("--lr-milestones", nargs="+", type=float, metavar="X", help="of multistep, shares of the run "
                                "(default: 1/3 8/9)")
@@ -124,9 +125,11 @@ def run(arguments: argparse.Namespace) -> None:
     from adagp.training.trainer import NotFinite
     from adagp_flows import training_report
 
-    if arguments.threads is not None and arguments.threads < 1:
-        raise UserError(f"--threads must be at least 1, not {arguments.threads}")
+    if arguments.threads is not None and not 1 <= arguments.threads <= _MOST_THREADS:
+        raise UserError(f"--threads must be from 1 to {_MOST_THREADS}, not {arguments.threads}")
     folder, path = arguments.output, arguments.output / "checkpoint.pt"
+    if (arguments.resume or arguments.evaluate) and not path.exists():
+        raise UserError(f"{folder} holds no checkpoint.pt")
     with ExitStack() as stack:
         try:
             if not arguments.evaluate:
@@ -189,8 +192,6 @@ def _stored(path: Path, arguments: argparse.Namespace) -> tuple[dict, dict] | No
         if path.exists() and not arguments.overwrite:
             raise UserError(f"{path.parent} holds a run already; --resume continues it, --overwrite begins anew")
         return None
-    if not path.exists():
-        raise UserError(f"{path.parent} holds no checkpoint.pt")
     return checkpoint.load(path)
 
 

@@ -72,6 +72,8 @@ class Settings:
             value = getattr(self, name)
             if not isinstance(value, int) or value < least:
                 raise ValueError(f"Settings.{name} must be an integer of at least {least}, not {value!r}")
+        if self.seed >= 1 << 64:
+            raise ValueError(f"Settings.seed must be below 2**64, not {self.seed!r}")
         if self.warmup is not None and not (isinstance(self.warmup, int) and 0 <= self.warmup <= self.epochs):
             raise ValueError(f"Settings.warmup must be an integer from 0 to epochs, which is {self.epochs}, not {self.warmup!r}")
         for name, choices in (("optimizer", OPTIMIZERS), ("lr_schedule", RATE_SCHEDULES), ("amp", AUTOCAST),
