@@ -2,11 +2,12 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from statistics import median
 
 import torch
 from torch import nn
+from tqdm import tqdm
 
 from adagp.training.top1 import top1_weight_gradient
 
@@ -44,7 +45,8 @@ class LayerTime:
 def time_layers(shapes: tuple[tuple[int, int, int], ...] = SHAPES, *, batch: int = 128, rounds: int = 9,
                 device: torch.device | str = "cpu") -> list[LayerTime]:
     """Medians of ``rounds`` of each, taken in turn, so that what else the machine does meets them alike."""
-    return [time_layer(*shape, batch=batch, rounds=rounds, device=device) for shape in shapes]
+    return [time_layer(*shape, batch=batch, rounds=rounds, device=device)
+            for shape in tqdm(shapes, desc="layers", unit="layer")]
 
 
 def time_layer(inputs: int, outputs: int, size: int, *, batch: int, rounds: int, device: torch.device | str) -> LayerTime:
@@ -90,3 +92,8 @@ def stopwatch(function: Callable[[], object], device: torch.device) -> float:
 
 def report(times: list[LayerTime]) -> list[dict]:
     return [asdict(each) | {"factor": each.factor, "factor_channels_last": each.factor_channels_last} for each in times]
+
+
+def from_report(layers: list[dict]) -> list[LayerTime]:
+    """The inverse of :func:`report`."""
+    return [LayerTime(**{field.name: each[field.name] for field in fields(LayerTime)}) for each in layers]

@@ -1,7 +1,8 @@
 """Speed and accuracy of training with approximated weight gradients: the study of Wang and Nelaturu 2019 again."""
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from statistics import median
 
 import torch
@@ -9,18 +10,21 @@ from torch import nn
 from torch.nn import functional
 from tqdm import tqdm
 
-from adagp.data import Batches, DataSet, Source, load
+from adagp.data import Batches, DataSet, MissingData, Source, load
+from adagp.files import replace_file
 from adagp.models import build
 from adagp.training.approximation import Approximation
-from adagp.training.approximation_schedule import (
-    EVERY_FOURTH_BATCH, EVERY_FOURTH_LAYER, EVERY_OTHER_LAYER_AND_BATCH, Method)
+from adagp.training.approximation_schedule import PATTERNS, Method
 
-from .approximation_kernels import SHAPES, report, stopwatch, time_layers
+from .approximation_kernels import SHAPES, from_report, report, stopwatch, time_layers
 from .approximation_tables import layer_table, schedule_table, trade_off_table
 
-SCHEDULES = {1: EVERY_FOURTH_LAYER, 2: EVERY_OTHER_LAYER_AND_BATCH, 3: EVERY_FOURTH_BATCH}
+SCHEDULES = dict(enumerate(PATTERNS.values(), 1))
 PERIOD = 4
 """Batches after which all of them come again."""
+
+LAYERS_BATCH = 128
+"""Of the layers that are timed by themselves."""
 
 Builder = Callable[[int, tuple[int, ...]], nn.Module]
 """From the number of classes and the shape of an image."""
@@ -117,41 +121,89 @@ def runs(network: Network) -> dict[str, Run]:
             **{name: Run(build=smaller) for name, smaller in network.smaller}}
 
 
-def study(networks: Iterable[str] = tuple(NETWORKS), data: DataSet | None = None, settings: Settings = Settings(), *,
-          layers: tuple[tuple[int, int, int], ...] = SHAPES) -> dict:
-    """Measures and prints the paper's tables: 1 for ``layers``, 2 to 5 for those of its ``networks``.
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """What a network is trained on. Times are those of batches of ``timed``, without it of ``data``."""
 
-    Without ``data`` it takes scikit-learn's digits, moved and noised, at 32×32 pixels. The result can be
-    written as JSON: for every layer its milliseconds, for every network and run its seconds per batch,
-    and for each seed its best accuracy (0 to 1) and those of the epochs.
+    data: DataSet
+    settings: Settings = Settings()
+    timed: DataSet | None = None
+
+    def __post_init__(self):
+        for name, data in (("data", self.data), ("timed", self.timed or self.data)):
+            if len(data.shape) != 3:
+                raise ValueError(f"Part.{name} must be images of (channels, height, width), not {data.name} of shape {data.shape!r}")
+
+
+def run(folder: Path, *, root: Path = Path("data")) -> dict:
+    """The whole study at a scale of minutes. Leaves the tables in ``folder``, as approximation.txt, and returns what
+    :func:`study` does.
+
+    On a GPU it trains with CIFAR-10 as the paper does, if the files are in ``root``. Otherwise with
+    scikit-learn's digits, from which networks learn within the minutes that a CPU takes for them.
     """
-    networks = list(networks)
-    if unknown := [name for name in networks if name not in NETWORKS]:
+    folder.mkdir(parents=True, exist_ok=True)
+    result = study(_parts(root))
+    replace_file(folder / "approximation.txt", lambda path: path.write_text(tables(result)))
+    return result
+
+
+def _parts(root: Path) -> dict[str, Part]:
+    if torch.cuda.is_available():
+        try:
+            data = load("cifar10", root=root)
+        except MissingData:
+            pass
+        else:
+            return {name: Part(data=data, settings=Settings(device="cuda")) for name in NETWORKS}
+    noisy, clean = load("digits-noisy", test_copies=2), replace(load("digits-noisy", noise=0), name="digits, moved")
+    settings = Settings(batch=32, rounds=3, device="cuda" if torch.cuda.is_available() else "cpu")
+    small = Part(data=resized(noisy, 16), settings=settings, timed=resized(noisy, 32))
+    # VGG-19 takes no smaller images, nor learns from noisy ones in as few epochs as it can be trained for.
+    large = Part(data=resized(clean, 32), settings=replace(settings, epochs=3, learning_rate=3e-4))
+    return {name: large if name == "VGG-19" else small for name in NETWORKS}
+
+
+def study(parts: Mapping[str, Part], *, layers: tuple[tuple[int, int, int], ...] = SHAPES) -> dict:
+    """Measures what the paper's tables hold, 1 for ``layers``, 2 to 5 for the networks of ``parts``, and prints them.
+
+    The result can be written as JSON: for every layer its milliseconds, for every network its settings and,
+    for each run, its seconds per batch, and for each seed its best accuracy (0 to 1) and those of the epochs.
+    """
+    if unknown := [name for name in parts if name not in NETWORKS]:
         raise ValueError(f"networks must be among {', '.join(NETWORKS)}, not {unknown[0]!r}")
-    data, result = data or resized(load("digits-noisy"), 32), {}
-    if len(data.shape) != 3:
-        raise ValueError(f"data must be images of (channels, height, width), not {data.name} of shape {data.shape!r}")
+    result: dict = {"threads": torch.get_num_threads(), "layers": [], "networks": {}}
     if layers:
-        times = time_layers(layers, batch=settings.batch, device=settings.device)
-        result["layers"] = report(times)
-        print(layer_table(times), flush=True)
-    for name in networks:
-        network = NETWORKS[name]
-        each = result.setdefault("networks", {})[name] = measure(name, runs(network), data, settings)
-        print(f"\n{data.name}, batch {settings.batch}, {settings.epochs} epochs; the paper: CIFAR-10")
-        print(trade_off_table(network.table, name, each, network.schedules[0]), flush=True)
+        device = next((part.settings.device for part in parts.values()), "cpu")
+        result["layers"] = report(time_layers(layers, batch=LAYERS_BATCH, device=device))
+    for name, part in parts.items():
+        timed = part.timed or part.data
+        result["networks"][name] = {
+            **asdict(part.settings), "data": part.data.name, "shape of timed images": list(timed.shape),
+            "runs": measure(name, runs(NETWORKS[name]), part)}
+    print(tables(result), end="", flush=True)
+    return result
+
+
+def tables(result: dict) -> str:
+    """What :func:`study` returned, as text."""
+    texts = [f"batch {LAYERS_BATCH}\n" + layer_table(from_report(result["layers"]))] if result["layers"] else []
+    for name, each in result["networks"].items():
+        network, size = NETWORKS[name], "×".join(map(str, each["shape of timed images"][1:]))
+        texts.append(f"{each['data']}, batch {each['batch']}, {each['epochs']} epochs; times at {size}; the paper: CIFAR-10\n"
+                     + trade_off_table(network.table, name, each["runs"], network.schedules[0]))
         if len(network.schedules) > 1:
-            print("\n" + schedule_table(name, each, network.schedules), flush=True)
-    return {"data": data.name, "batch": settings.batch, "epochs": settings.epochs, "seeds": list(settings.seeds),
-            "threads": torch.get_num_threads(), "device": settings.device, **result}
+            texts.append(schedule_table(name, each["runs"], network.schedules))
+    return "\n\n".join(texts) + "\n"
 
 
-def measure(title: str, runs: dict[str, Run], data: DataSet, settings: Settings) -> dict[str, dict]:
+def measure(title: str, runs: dict[str, Run], part: Part) -> dict[str, dict]:
     """Of every run its ``seconds_per_batch``, and for each seed its best ``accuracy`` and the ``accuracies``."""
+    data, settings = part.data, part.settings
     batches = len(Batches(data.train, batch=settings.batch, drop_last=True))
     timing = (settings.rounds + 1) * PERIOD
     with tqdm(total=len(runs) * (timing + len(settings.seeds) * settings.epochs * batches), desc=title, unit="batch") as bar:
-        seconds = time_batches(runs, data, settings, bar)
+        seconds = time_batches(runs, part.timed or data, settings, bar)
         accuracies = {name: [list(accuracy(run, data, settings, seed, bar)) for seed in settings.seeds]
                       for name, run in runs.items()}
     return {name: {"seconds_per_batch": seconds[name], "accuracy": list(map(max, accuracies[name])),

@@ -3,7 +3,9 @@
 import json
 from collections import Counter
 from dataclasses import asdict
+from math import isfinite
 from pathlib import Path
+from typing import Any
 
 from adagp.files import replace_file
 from adagp.training.records import EpochRecord
@@ -46,9 +48,18 @@ def write(run: TrainingRun, folder: Path) -> None:
     history = tuple(run.trainer.history)
     if not history:
         return
-    report = as_json(run, history)
+    report = _with_nulls(as_json(run, history))
     replace_file(folder / "report.json", lambda path: path.write_text(json.dumps(report, indent=1) + "\n"))
     picture(history, run.task.metric, folder / "curves.png")
+
+
+def _with_nulls(value: Any) -> Any:
+    """Numbers that JSON has not, as it has null: the error in percent of a gradient of almost nothing is infinite."""
+    if isinstance(value, dict):
+        return {key: _with_nulls(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return list(map(_with_nulls, value))
+    return None if isinstance(value, float) and not isfinite(value) else value
 
 
 def _totals(history: tuple[EpochRecord, ...]) -> tuple[dict[str, int], dict[str, float]]:

@@ -1,6 +1,7 @@
 """``adagp train`` as a user meets it."""
 
 import json
+import math
 import os
 import re
 import signal
@@ -18,6 +19,8 @@ from adagp import cli
 from adagp.spec.schedule import Schedule
 from adagp.training import checkpoint
 from adagp.training.presets import PRESETS, Settings
+from adagp.training.quality import Quality
+from adagp_flows import training_run
 
 SMALL = ("--model", "mine:network", "--batch", "240", "--epochs", "3", "--threads", "1")
 """Five batches per epoch."""
@@ -38,6 +41,48 @@ class Twice(nn.Module):
 
     def forward(self, x):
         return self.last(self.layer(self.layer(x.flatten(1))))
+
+class Pair(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.last = nn.Linear(64, 10)
+
+    def forward(self, x):
+        return self.last(x.flatten(1)), x.mean()
+
+class PairInTraining(Pair):
+    def forward(self, x):
+        output = super().forward(x)
+        return output if self.training else output[0]
+
+class Dictionary(Pair):
+    def forward(self, x):
+        return {"logits": self.last(x.flatten(1))}
+
+def narrow():
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 5))
+
+def frozen():
+    return narrow().requires_grad_(False).append(nn.Linear(5, 10).requires_grad_(False))
+
+def normalised():
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 10), nn.BatchNorm1d(10))
+
+def noisy_normalised():
+    return nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(64, 10), nn.BatchNorm1d(10))
+
+def double():
+    return nn.Sequential(Double(), nn.Flatten(), nn.Linear(64, 10).double())
+
+class Double(nn.Module):
+    def forward(self, x):
+        return x.double()
+
+def nothing():
+    pass
+
+def missing(name):
+    pass
 """
 
 
@@ -131,6 +176,14 @@ def test_options_of_the_presets_predictor_go_with_it(folder):
     assert stored(folder / "out")[0]["predictor_options"] == {}
 
 
+def test_data_options_are_the_runs_own(folder):
+    options = ("--data", "digits-noisy", "--data-options", "test_copies=2", "noise=0.5", "--epochs", "1", "--no-log")
+    assert train(*options) == 0
+    assert stored(folder / "out")[0]["data_options"] == {"test_copies": 2, "noise": 0.5}
+    assert stored(folder / "out")[0]["test batches"] == 3  # of twice 360 samples
+    assert train("--evaluate", model=()) == 0
+
+
 def test_every_setting_has_an_option_that_tells_its_default():
     parser = cli._Parser()
     import_module("adagp.cli.train").configure(parser)
@@ -138,7 +191,7 @@ def test_every_setting_has_an_option_that_tells_its_default():
     told = {name: re.search(r"\(default: ([^)]*)\)$", options[name].help) for name in asdict(Settings())}
     said = {name: found[1] for name, found in told.items() if found}
     silent = {name: value for name, value in asdict(Settings()).items() if name not in said}
-    assert silent == {"predictor_options": {}, "exclude": (), "channels_last": False}
+    assert silent == {"data_options": {}, "predictor_options": {}, "exclude": (), "channels_last": False}
     none = {"form": "its usual one", "warmup": "a ninth of the run, as in the paper", "gate": "all are", "lr_milestones": "1/3 8/9"}
     assert said == {name: str(value) for name, value in asdict(Settings()).items() if name not in silent} | none
 
@@ -170,6 +223,19 @@ def test_run_can_be_made_longer(folder):
     assert equal_weights(folder / "out", folder / "whole")
 
 
+@pytest.mark.parametrize("method", ["zero", "random", "top1"])
+def test_approximated_run_goes_on_bit_for_bit(folder, method):
+    options = ("--predictor", "none", "--approximate", f"{method}:every-fourth-batch", "--no-log")
+    assert train(*options) == 0
+    os.rename("out", "whole")
+    assert train(*options, "--epochs", "1") == 0  # five batches
+    assert stored(folder / "out")[1]["adagp"]["approximation"] == {"batches": 5}
+    assert resume("--epochs", "3", "--no-log") == 0
+    assert equal_weights(folder / "out", folder / "whole")
+    os.rename("out", "approximated")
+    assert train("--predictor", "none", "--no-log") == 0 and not equal_weights(folder / "out", folder / "whole")
+
+
 def test_evaluate_prints_what_the_run_had_and_writes_nothing(folder, capsys):
     assert train() == 0
     last = capsys.readouterr().out.splitlines()[2]
@@ -185,7 +251,8 @@ def test_evaluate_prints_what_the_run_had_and_writes_nothing(folder, capsys):
     (["--predictor", "feedback"], "its predictor is paper, not feedback"), (["--seed", "1"], "its seed is 0, not 1"),
     (["--preset", "remapping", "--model", "mine:network"], "its batch is 240, not 32"), (["--lr", "0.1"], "its lr is 0.01, not 0.1"),
     (["--epochs", "50"], "its rows of the schedule is "),
-    (["--data", "digits-noisy"], "its data is digits, not digits-noisy")])
+    (["--data", "digits-noisy"], "its data is digits, not digits-noisy"),
+    (["--data-options", "seed=3"], "its data_options is {}, not {'seed': 3}")])
 def test_resuming_with_other_options_is_refused_in_a_line(folder, capsys, options, message):
     assert train("--epochs", "1", "--no-log") == 0
     before = (folder / "out/checkpoint.pt").read_bytes()
@@ -240,13 +307,29 @@ def test_two_processes_cannot_train_in_one_folder(folder, capsys):
 # what is wrong
 
 @pytest.mark.parametrize("arguments, message", [
-    (["--model", "vgg13"], "model cannot take inputs of the shape (1, 1, 8, 8): "),
+    (["--model", "vgg13"], "model cannot take inputs of the shape (2, 1, 8, 8): "),
+    (["--model", "mine:Pair"], "model must return what classification can judge, not the shape (2, 10) and the shape (): "),
+    (["--model", "mine:PairInTraining"], "model must return what classification can judge, not the shape (2, 10) and the "),
+    (["--model", "mine:Dictionary"], "model must return what classification can judge, not a dict: "),
+    (["--model", "mine:narrow"], "model must return logits of the shape (samples, 10), not of the shape (2, 5)"),
+    (["--model", "mine:frozen", "--predictor", "none"], "model must have a trained parameter that its output depends on"),
+    (["--model", "mine:normalised", "--batch", "1"],
+     "model cannot take inputs of the shape (1, 1, 8, 8): Expected more than 1 value per channel when training"),
+    (["--model", "mine:nothing"], "--model must return a torch.nn.Module, not None, which is what mine:nothing does"),
+    (["--model", "mine:missing"], "a function without arguments, not 'mine:missing': missing a required argument: 'name'"),
+    (["--data", "synthetic-multi30k", "--model", "digits"], "model must be one for synthetic-multi30k, not 'digits': "),
     (["--model", "vgg12"], "model must be one of "), (["--model", "mine:absent"], "--model must be PACKAGE:FUNCTION"),
     (["--form", "cifar"], "--form is of networks of adagp.models, not of mine:network"),
     (["--model", "mine:Twice"], "layer 'layer' must run once in a forward pass of the model, not twice"),
     (["--data", "figures"], "data must be one of digits, "), (["--data", "cifar10", "--data-root", "absent"], "cifar10"),
+    (["--data", "imagenet", "--data-options", "sise=299"], "data option of imagenet must be size, not 'sise'"),
+    (["--data-options", "test_copies=4"], "data option of digits must be seed, not 'test_copies'"),
+    (["--data", "digits-noisy", "--data-options", "test_copies=0"], "test_copies must be at least 1, not 0"),
+    (["--data", "digits-noisy", "--data-options", "test_copies=1.5"],
+     "data option test_copies of digits-noisy must be an integer, not 1.5"),
+    (["--data", "cifar10", "--data-options", "size=64"], "data option of cifar10 must be left out, not 'size'"),
     (["--predictor", "oracle"], "predictor must be paper, remapped, feedback, skip, zero, random, last or none, not 'oracle'"),
-    (["--predictor-options", "extent=3"], "predictor option of paper must be size, channels, not 'extent'"),
+    (["--predictor-options", "extent=3"], "predictor option of paper must be size, channels, samples, not 'extent'"),
     (["--predictor", "skip", "--predictor-options", "size=3"], "predictor option of skip must be left out, not 'size'"),
     (["--predictor-options", "size=3"], "PaperPredictor.size must be an even integer of at least 2, not 3"),
     (["--predictor-options", "size"], "must be NAME=NUMBER, and '' is no number"),
@@ -254,6 +337,11 @@ def test_two_processes_cannot_train_in_one_folder(folder, capsys):
     (["--schedule", "adaptive", "--k-most", "-1"], "Adaptive.most must be an integer from 1 to 65535, not -1"),
     (["--gate", "2"], "AdaGP.gate must be a cosine, from -1 to 1, not 2.0"),
     (["--exclude", "9"], "exclude must name modules of the model, not '9'"),
+    (["--approximate", "top1:1"], "Settings.approximate must be none unless predictor is none, "),
+    (["--predictor", "none", "--approximate", "top1:4"], "approximate must be METHOD:SCHEDULE with the schedule every-"),
+    (["--predictor", "none", "--approximate", "top1:1"], "convolutions that are not excluded, of which there are 1, not 'top1:1'"),
+    (["--predictor", "none", "--approximate", "top1:3", "--exclude", "9"], "exclude must name modules of the model, not '9'"),
+    (["--predictor", "none", "--approximate", "top1:3", "--exclude", "0"], "model must have a Conv1d, Conv2d or Conv3d that is "),
     (["--preset", "best"], "--preset must be paper or remapping, not 'best'"),
     (["--epochs", "0"], "Settings.epochs must be an integer of at least 1, not 0"),
     (["--warmup", "4"], "Settings.warmup must be an integer from 0 to epochs, which is 3, not 4"),
@@ -261,8 +349,12 @@ def test_two_processes_cannot_train_in_one_folder(folder, capsys):
     (["--accumulate", "6"], "Settings.accumulate must be at most the 5 batches of an epoch, not 6"),
     (["--optimizer", "lion"], "Settings.optimizer must be sgd or adam, not 'lion'"),
     (["--checkpoint-every", "0"], "must be a number of batches such as 500, or of seconds such as 600s, not '0'"),
+    (["--device", "meta"], "device must be one that PyTorch can use, not 'meta'"),
+    (["--seed", str(2 ** 64)], "Settings.seed must be below 2**64, not 18446744073709551616"),
     (["--device", "toaster"], "device must be one that PyTorch can use, not 'toaster'"),
-    (["--threads", "0"], "--threads must be at least 1, not 0"),
+    (["--threads", "0"], "--threads must be from 1 to 1024, not 0"),
+    (["--threads", "1025"], "--threads must be from 1 to 1024, not 1025"),
+    (["--predictor-lr", "1e30"], "cosine of predicted and true gradients is nan in epoch 1, batch "),
     (["--resume"], "out holds no checkpoint.pt"), (["--evaluate"], "out holds no checkpoint.pt"),
     (["--resume", "--overwrite"], "not allowed with argument --resume"),
     (["--predictor", "none", "--lr", "1e30"], "; out/checkpoint.pt is from before")])
@@ -272,7 +364,50 @@ def test_user_errors_are_one_line(capsys, arguments, message):
     assert message in error and error.startswith("adagp train: ") and error.count("\n") == 1
 
 
+def test_model_that_was_tried_is_as_it_was():
+    sys.path.insert(0, os.getcwd())
+    try:
+        make = import_module("mine").noisy_normalised
+    finally:
+        sys.path.pop(0)
+    settings = Settings(seed=5, batch=240, predictor="none")
+    trainer = training_run.prepare(settings, make_model=make).trainer
+    after = torch.get_rng_state()
+    torch.manual_seed(5)
+    for (name, value), want in zip(trainer.model.state_dict().items(), make().state_dict().values(), strict=True):
+        assert torch.equal(value, want), name
+    assert torch.equal(after, torch.get_rng_state())
+
+
+@pytest.mark.parametrize("predictor", ["paper", "remapped", "feedback"])
+def test_predictors_serve_models_in_double_precision(predictor):
+    options = ("--predictor-options", "outputs=50") if predictor == "remapped" else ()
+    assert train("--model", "mine:double", "--predictor", predictor, *options, "--schedule", "1:1", "--no-log") == 0
+
+
+def test_report_has_null_where_json_has_no_number(folder, monkeypatch):
+    monkeypatch.setattr("adagp.training.quality.Quality.of", lambda predicted, true: Quality(mse=0.5, mape=math.inf, cosine=0.1))
+    assert train("--epochs", "1", "--no-log") == 0
+    report = json.loads((folder / "out/report.json").read_text(), parse_constant=pytest.fail)
+    assert report["epochs"][0]["quality"]["0"] == {"mse": 0.5, "mape": None, "cosine": 0.1, "batches": 1}
+
+
 # interrupted
+
+def test_interrupt_before_the_first_batch_is_a_line(capsys, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training_run, "prepare", interrupted)
+    assert train() == 130
+    assert capsys.readouterr().err == "adagp train: interrupted\n"
+
+
+@pytest.mark.parametrize("option", ["--resume", "--evaluate"])
+def test_folder_that_is_not_there_is_not_made(folder, option):
+    assert train(option, model=()) == 2 and not (folder / "out").exists()
+
+
 
 @pytest.mark.parametrize("number, workers", [(signal.SIGINT, 0), (signal.SIGTERM, 2)])
 def test_signal_ends_the_run_after_a_batch_and_it_goes_on_bit_for_bit(folder, number, workers):

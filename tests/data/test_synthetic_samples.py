@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from adagp.data import NAMES, Batches, load
+from adagp.data import NAMES, Batches, load, options
 
 
 def flat(value):
@@ -67,9 +67,19 @@ def test_sentences_are_of_their_vocabularies():
     assert source.max() == 8 and target_in.max() == target_out.max() == 5
 
 
+def test_options_that_are_numbers_have_their_types():
+    assert options("digits-noisy") == {"seed": int, "shift": int, "noise": float, "test_copies": int}
+    assert options("cifar100") == {} and options("imagenet") == {"size": int}
+    images = dict.fromkeys(("samples", "seed", "size", "classes", "channels"), int)
+    assert options("synthetic-digits") == options("synthetic-cifar10") == images
+    assert options("multi30k") == {"least": int, "length": int}
+    assert options("synthetic-multi30k") == dict.fromkeys(("samples", "seed", "length"), int)
+
+
 @pytest.mark.parametrize("name, option, message", [
     ("digits", {"samples": 0}, "samples must be an integer of at least 1, not 0"),
     ("digits", {"size": 0}, "size must be a positive multiple of 1, not 0"),
+    ("digits", {"classes": 0}, "classes must be an integer of at least 1, not 0"),
     ("voc", {"size": 40}, "size must be a positive multiple of 32, not 40"),
     ("multi30k", {"words": (4, 9)}, r"words must be more than 4 in both languages, not \(4, 9\)"),
     ("multi30k", {"length": 2}, "length must be at least 3, not 2")])

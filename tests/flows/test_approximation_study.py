@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -9,12 +10,14 @@ import torch
 from adagp.data import Batches, load
 from adagp.training.approximation import Approximation
 from adagp.training.approximation_schedule import EVERY_FOURTH_LAYER, Method
+from adagp_flows import approximation_study
 from adagp_flows.approximation_kernels import LayerTime, time_layers
-from adagp_flows.approximation_study import NETWORKS, Settings, projections, resized, runs, study
+from adagp_flows.approximation_study import NETWORKS, Part, Settings, projections, resized, run, runs, study, tables
 from adagp_flows.approximation_tables import layer_table, schedule_table, trade_off_table
 
 TINY = Settings(epochs=2, batch=4, rounds=1)
 DATA = load("synthetic-digits", samples=8)
+PART = Part(data=DATA, settings=TINY, timed=resized(DATA, 12))
 
 
 def lines(text: str) -> list[list[str]]:
@@ -47,26 +50,38 @@ def one_thread():
 
 
 def test_study_measures_every_run_and_prints_the_tables(one_thread, capsys):
-    result = json.loads(json.dumps(study(["2-layer CNN", "ResNet-20"], DATA, TINY, layers=((3, 4, 5),))))
+    result = json.loads(json.dumps(study({"2-layer CNN": PART, "ResNet-20": PART}, layers=((3, 4, 5),))))
     assert [(each["inputs"], each["outputs"], each["size"]) for each in result["layers"]] == [(3, 4, 5)]
     approximated = [f"{method} {schedule}" for schedule in (1, 2, 3) for method in ("zero", "random", "top1")]
-    assert list(result["networks"]["2-layer CNN"]) == ["full", "zero 2", "random 2", "top1 2"]
-    assert list(result["networks"]["ResNet-20"]) == ["full", *approximated, "ResNet-14"]
+    assert list(result["networks"]["2-layer CNN"]["runs"]) == ["full", "zero 2", "random 2", "top1 2"]
+    assert list(result["networks"]["ResNet-20"]["runs"]) == ["full", *approximated, "ResNet-14"]
     for network in result["networks"].values():
-        for run in network.values():
+        for run in network["runs"].values():
             assert run["seconds_per_batch"] > 0
             (epochs,) = run["accuracies"]
             assert len(epochs) == 2 and run["accuracy"] == [max(epochs)] and all(0 <= each <= 1 for each in epochs)
     printed = capsys.readouterr().out
+    assert printed == tables(result)
+    assert "synthetic-digits, batch 4, 2 epochs; times at 12×12; the paper: CIFAR-10" in printed.splitlines()
     assert [line.split(".")[0] for line in printed.splitlines() if line.startswith("Table")] == [
         "Table 1", "Table 2", "Table 3", "Table 5"]
 
 
+def test_whole_study_is_of_every_network_and_leaves_the_tables(one_thread, tmp_path, monkeypatch):
+    parts = approximation_study._parts(tmp_path)
+    assert list(parts) == list(NETWORKS) and all((part.timed or part.data).shape[1:] == (32, 32) for part in parts.values())
+    monkeypatch.setattr(approximation_study, "_parts", lambda root: {"2-layer CNN": PART})
+    monkeypatch.setattr(approximation_study, "study", partial(study, layers=()))
+    result = run(tmp_path / "new")
+    assert list(result["networks"]) == ["2-layer CNN"]
+    assert (tmp_path / "new/approximation.txt").read_text() == tables(result)
+
+
 def test_networks_and_data_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="networks must be among 2-layer CNN, ResNet-20, VGG-19, not 'AlexNet'"):
-        study(["AlexNet"], DATA, TINY)
-    with pytest.raises(ValueError, match=r"data must be images .* not sentences of shape \(7,\)"):
-        study([], replace(DATA, name="sentences", shape=(7,)), TINY)
+        study({"AlexNet": PART})
+    with pytest.raises(ValueError, match=r"Part.data must be images .* not sentences of shape \(7,\)"):
+        Part(data=replace(DATA, name="sentences", shape=(7,)))
     with pytest.raises(ValueError, match="Settings.rounds must be at least 1, not 0"):
         Settings(rounds=0)
     with pytest.raises(ValueError, match="Settings.evaluate_every must be at most the 2 epochs, not 3"):

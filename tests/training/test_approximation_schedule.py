@@ -3,7 +3,8 @@
 import pytest
 
 from adagp.training.approximation_schedule import (
-    EVERY_FOURTH_BATCH, EVERY_FOURTH_LAYER, EVERY_OTHER_LAYER_AND_BATCH, ApproximationSchedule, Method, Pattern)
+    EVERY_FOURTH_BATCH, EVERY_FOURTH_LAYER, EVERY_OTHER_LAYER_AND_BATCH, ApproximationSchedule, Method, Pattern,
+    named_approximation)
 
 FULL, ZERO, RANDOM, TOP1 = Method
 
@@ -52,6 +53,15 @@ def test_each_schedule_approximates_a_quarter(pattern):
     assert "".join(table(pattern.using("zero"), 16, 16)).count("z") == 64
 
 
+@pytest.mark.parametrize("name, number, pattern", [
+    ("every-fourth-layer", 1, EVERY_FOURTH_LAYER), ("every-other-layer-and-batch", 2, EVERY_OTHER_LAYER_AND_BATCH),
+    ("every-fourth-batch", 3, EVERY_FOURTH_BATCH)])
+@pytest.mark.parametrize("method", [ZERO, RANDOM, TOP1])
+def test_schedules_have_names_and_the_papers_numbers(name, number, pattern, method):
+    want = pattern.using(method)
+    assert named_approximation(f"{method.value}:{name}") == named_approximation(f"{method.value}:{number}") == want
+
+
 def test_rows_of_different_lengths_come_again_each_by_itself():
     schedule = ApproximationSchedule([["zero", "full"], ["top1", "full", "full"]])
     assert table(schedule, 3, 6) == ["zfzfzf", "tfftff", "zfzfzf"]
@@ -62,6 +72,9 @@ def test_rows_of_different_lengths_come_again_each_by_itself():
 
 @pytest.mark.parametrize("make, message", [
     (lambda: Method("topk"), "method must be one of full, zero, random, top1, not 'topk'"),
+    (lambda: named_approximation("top1"), "approximate must be METHOD:SCHEDULE with the schedule every-fourth-layer, "
+     "every-other-layer-and-batch, every-fourth-batch, 1, 2 or 3, not 'top1'"),
+    (lambda: named_approximation("full:1"), "METHOD:SCHEDULE with the method zero, random or top1, not 'full:1'"),
     (lambda: ApproximationSchedule([["full", None]]), "method must be one of .*, not None"),
     (lambda: EVERY_FOURTH_LAYER.using("half"), "method must be one of .*, not 'half'"),
     (lambda: ApproximationSchedule([]), "rows must have at least one row, not none"),

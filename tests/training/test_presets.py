@@ -39,6 +39,8 @@ def test_settings_cannot_be_changed():
     (dict(lr=0.0), "Settings.lr must be above 0 and finite, not 0.0"),
     (dict(weight_decay=-0.1), "Settings.weight_decay must be at least 0 and finite, not -0.1"),
     (dict(momentum=float("inf")), "Settings.momentum must be at least 0 and finite, not inf"),
+    (dict(approximate="top1:1"), "Settings.approximate must be none unless predictor is none, since predictors would "
+     "learn from approximated gradients, not 'top1:1' with predictor 'paper'"),
     (dict(lr_factor=1.0), "Settings.lr_factor must be above 0 and below 1, not 1.0"),
     (dict(lr_milestones=(0.5, 0.2)), r"Settings.lr_milestones must be shares of the run, .*, not \(0.5, 0.2\)"),
     (dict(lr_milestones=(30, 80)), r"Settings.lr_milestones must be shares of the run, .*, not \(30, 80\)")])

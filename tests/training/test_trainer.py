@@ -12,6 +12,8 @@ from torch.optim.lr_scheduler import MultiStepLR, ReduceLROnPlateau
 from adagp.data import Batches, arrays
 from adagp.spec.schedule import Phase, Schedule
 from adagp.training import AdaGP
+from adagp.training.approximation import Approximation
+from adagp.training.approximation_schedule import ApproximationSchedule
 from adagp.training.backpropagation import Backpropagation
 from adagp.training.checkpoint import CheckpointError, Checkpoints, load
 from adagp.training.predictors import CONTROLS, PREDICTORS
@@ -36,13 +38,14 @@ def network(dropout=0.2):
 
 
 def trainer(*, predictor=PREDICTOR, schedule=SCHEDULE, accumulate=1, lr=0.05, model=None, source=None, scaler=None,
-            task=None, rates=(), gate=None, **options):
+            task=None, rates=(), gate=None, approximate=None, **options):
     """One of six batches per epoch; back-propagation without ``predictor``."""
     source = source or samples()
     model = model or network()
     optimizer = torch.optim.SGD(model.parameters(), lr=lr, momentum=0.9)
     if predictor is None:
-        adagp = Backpropagation(model, optimizer, accumulate=accumulate, scaler=scaler)
+        adagp = Backpropagation(model, optimizer, accumulate=accumulate, scaler=scaler,
+                                approximation=approximate and approximate(model))
     else:
         adagp = AdaGP(model, optimizer, predictor=predictor(), schedule=schedule, accumulate=accumulate, scaler=scaler, gate=gate)
     made = [rate(optimizer, adagp.predictor.optimizer) for rate in rates]
@@ -219,11 +222,21 @@ def test_rate_that_follows_the_wrong_thing_is_refused(scheduler, follows):
 
 PLATEAUS = [lambda model, _: Rate(ReduceLROnPlateau(model, patience=0, factor=0.5), "loss"),
             lambda model, _: Rate(MultiStepLR(model, [1]))]
+
+
+def approximated(model, **options):
+    """By a table that does not end with an epoch."""
+    return Approximation(model, ApproximationSchedule([["full", "random", "top1", "zero"]]), **options)
+
+
 RUNS = {
     "none": dict(predictor=None), **{name: dict(predictor=control) for name, control in CONTROLS.items()},
     "paper": dict(), "feedback": dict(predictor=PREDICTORS["feedback"]),
     "remapped": dict(predictor=partial(PREDICTORS["remapped"], size=2, channels=2, outputs=50)),
     "rates": dict(rates=[*PLATEAUS, lambda _, predictor: Rate(ReduceLROnPlateau(predictor, patience=0), "mse")]),
+    "approximated": dict(predictor=None, approximate=approximated),
+    "approximated, own generator": dict(predictor=None, approximate=lambda model: approximated(
+        model, generator=torch.Generator().manual_seed(7))),
     "accumulated": dict(accumulate=2), "gated": dict(gate=0.1),
     "bfloat16": dict(autocast=torch.bfloat16), "channels_last": dict(channels_last=True)}
 
@@ -272,6 +285,25 @@ def test_run_that_is_stopped_in_the_test_goes_on_bit_for_bit(tmp_path):
     second = trainer()
     second.load_state_dict(load(tmp_path / "checkpoint.pt")[1])
     assert len(second.fit(2)) == 2 and equal(weights(second), weights(undisturbed))
+
+
+def test_approximated_run_is_an_ordinary_loop_over_the_approximated_model():
+    source, model = samples(), network()
+    approximated(model)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
+    for epoch in range(2):
+        for inputs, labels in Batches(source.train, batch=4, seed=1).epoch(epoch):
+            cross_entropy(model(inputs), labels).backward()
+            optimizer.step()
+            optimizer.zero_grad()
+    tested, exact = trainer(predictor=None, approximate=approximated), trainer(predictor=None)
+    for each in (tested, exact):
+        each.fit(2)
+    assert equal(weights(tested), [value.clone() for value in model.state_dict().values()])
+    assert not equal(weights(tested), weights(exact))
+    tested.adagp.close()
+    tested.fit(3)
+    assert tested.adagp.approximation.batches == 12
 
 
 def test_longer_run_is_the_run_continued():

@@ -36,4 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
     except (UserError, OSError) as error:
         print(f"adagp {parsed.command}: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print(f"adagp {parsed.command}: interrupted", file=sys.stderr)
+        return 130
     return 0

@@ -21,6 +21,7 @@ from .schedules import SCHEDULES, add_adaptive_options
 from .user_model import user_model
 
 _DEFAULT_FOLDER = Path("build/train/run")
+_MOST_THREADS = 1024
 
 
 def _number(text: str) -> int | float:
@@ -59,6 +60,9 @@ _GROUPS = {
         "warmup": (int, "N", "epochs of warm-up (default: a ninth of the run, as in the paper)"),
         "gate": (float, "X", "layers whose predictions have a cosine below X are not updated by them (default: all are)"),
         "gp_rate": (float, "X", "multiplies the learning rate in Phase GP (default: 1.0)"),
+        "approximate": (str, "METHOD:SCHEDULE", "approximates weight gradients of convolutions: zero, random or top1; "
+                        "every-fourth-layer, every-other-layer-and-batch or every-fourth-batch, or their numbers 1 to 3; "
+                        "only with --predictor none (default: none)"),
         "predictor_lr": (float, "X", "of the Adam that trains the predictor (default: 0.0001)")},
     "training": {
         "epochs": (int, "N", "length of the run (default: 20)"),
@@ -84,10 +88,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
         group = parser.add_argument_group(title)
         for name, (kind, metavar, text) in options.items():
             group.add_argument(_flag(name), type=kind, metavar=metavar, help=text)
+        if "data" in options:
+            group.add_argument("--data-options", nargs="+", type=_option, metavar="NAME=NUMBER",
+                               help="of the data set, such as size=299 for imagenet")
         if "predictor" in options:
             group.add_argument("--predictor-options", nargs="+", type=_option, metavar="NAME=NUMBER",
                                help="of the predictor, such as size=8 channels=16")
-            group.add_argument("--exclude", nargs="+", metavar="LAYER", help="layers that only Phase BP updates")
+            group.add_argument("--exclude", nargs="+", metavar="LAYER", help="layers, or modules "
+                               "with layers, that only Phase BP updates, or that are not approximated")
         if "lr_schedule" in options:
             group.add_argument("--lr-milestones", nargs="+", type=float, metavar="X", help="of multistep, shares of the run "
                                "(default: 1/3 8/9)")
@@ -117,9 +125,11 @@ def run(arguments: argparse.Namespace) -> None:
     from adagp.training.trainer import NotFinite
     from adagp_flows import training_report
 
-    if arguments.threads is not None and arguments.threads < 1:
-        raise UserError(f"--threads must be at least 1, not {arguments.threads}")
+    if arguments.threads is not None and not 1 <= arguments.threads <= _MOST_THREADS:
+        raise UserError(f"--threads must be from 1 to {_MOST_THREADS}, not {arguments.threads}")
     folder, path = arguments.output, arguments.output / "checkpoint.pt"
+    if (arguments.resume or arguments.evaluate) and not path.exists():
+        raise UserError(f"{folder} holds no checkpoint.pt")
     with ExitStack() as stack:
         try:
             if not arguments.evaluate:
@@ -182,8 +192,6 @@ def _stored(path: Path, arguments: argparse.Namespace) -> tuple[dict, dict] | No
         if path.exists() and not arguments.overwrite:
             raise UserError(f"{path.parent} holds a run already; --resume continues it, --overwrite begins anew")
         return None
-    if not path.exists():
-        raise UserError(f"{path.parent} holds no checkpoint.pt")
     return checkpoint.load(path)
 
 
@@ -196,7 +204,7 @@ def _prepared(description: dict | None, arguments: argparse.Namespace):
         raise UserError(f"--preset must be {' or '.join(PRESETS)}, not {arguments.preset!r}")
     names = [field.name for field in fields(Settings)]
     given = {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
-    for name, kind in (("predictor_options", dict), ("exclude", tuple), ("lr_milestones", tuple)):
+    for name, kind in (("data_options", dict), ("predictor_options", dict), ("exclude", tuple), ("lr_milestones", tuple)):
         if name in given:
             given[name] = kind(given[name])
     base = PRESETS[arguments.preset] if arguments.preset else Settings()
@@ -205,8 +213,9 @@ def _prepared(description: dict | None, arguments: argparse.Namespace):
         if missing:
             raise UserError(f"the checkpoint is not of adagp train: its description has no {missing[0]}")
         base = Settings(**{name: description[name] for name in names})
-    if given.get("predictor", base.predictor) != base.predictor:
-        base = replace(base, predictor_options={})
+    for name in ("data", "predictor"):
+        if given.get(name, getattr(base, name)) != getattr(base, name):
+            base = replace(base, **{f"{name}_options": {}})
     settings = replace(base, **given)
     brought = ":" in settings.model
     if brought and settings.form is not None:

@@ -1,6 +1,7 @@
 """Data sets, batches of them that can be resumed bit for bit, and the tasks they set."""
 
 from functools import partial
+from inspect import signature
 from pathlib import Path
 
 from .arrays import arrays
@@ -13,7 +14,7 @@ from .synthetic import KINDS, synthetic
 from .tasks import CLASSIFICATION, Task
 from .voc import voc
 
-__all__ = ["CLASSIFICATION", "NAMES", "Batches", "DataSet", "MissingData", "Source", "Task", "arrays", "load"]
+__all__ = ["CLASSIFICATION", "NAMES", "Batches", "DataSet", "MissingData", "Source", "Task", "arrays", "load", "options"]
 
 _IN_FILES = {"cifar10": partial(cifar, "cifar10"), "cifar100": partial(cifar, "cifar100"), "imagenet": imagenet,
              "voc": voc, "multi30k": multi30k}
@@ -35,3 +36,11 @@ def load(name: str, *, root: Path | str = Path("data"), **options) -> DataSet:
     if name in _WITHOUT_FILES:
         return _WITHOUT_FILES[name](**options)
     raise ValueError(f"name must be one of {', '.join(NAMES)}, not {name!r}")
+
+
+def options(name: str) -> dict[str, type[int] | type[float]]:
+    """The options of ``load(name)`` that are numbers, with their types."""
+    parameters = dict(signature({**_IN_FILES, **_WITHOUT_FILES}[name]).parameters)
+    if name.startswith("synthetic-"):  # which hands its other options on
+        parameters |= signature(KINDS[name.removeprefix("synthetic-")]).parameters
+    return {option: each.annotation for option, each in parameters.items() if each.annotation in (int, float)}

@@ -38,6 +38,9 @@ Split = Callable[[Callable[[torch.Generator], Any]], dict[str, Samples]]
 
 def images(split: Split, *, name: str, size: int, classes: int, channels: int = 3) -> DataSet:
     """Normally distributed pixels of some class."""
+    for option, value in (("classes", classes), ("channels", channels)):
+        if not isinstance(value, int) or value < 1:
+            raise ValueError(f"{option} must be an integer of at least 1, not {value!r}")
     shape = channels, checked_size(size, 1), size
     sources = {part: SampleSource(samples, collate=torch.tensor)
                for part, samples in split(partial(_image, shape, classes)).items()}

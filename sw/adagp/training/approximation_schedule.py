@@ -97,3 +97,24 @@ EVERY_OTHER_LAYER_AND_BATCH = Pattern("--", "-x")
 
 EVERY_FOURTH_BATCH = Pattern("---x")
 """Its schedule 3, in every layer."""
+
+PATTERNS = {"every-fourth-layer": EVERY_FOURTH_LAYER, "every-other-layer-and-batch": EVERY_OTHER_LAYER_AND_BATCH,
+            "every-fourth-batch": EVERY_FOURTH_BATCH}
+"""In the order of the paper's numbers."""
+
+
+def named_approximation(text: str) -> ApproximationSchedule:
+    """``text`` is METHOD:SCHEDULE, such as top1:every-fourth-layer or, with the paper's number, top1:1."""
+    method, _, schedule = text.partition(":")
+    methods = [each.value for each in Method if each is not Method.FULL]
+    if method not in methods:
+        raise ValueError(f"approximate must be METHOD:SCHEDULE with the method {_either(methods)}, not {text!r}")
+    patterns = PATTERNS | {str(number): pattern for number, pattern in enumerate(PATTERNS.values(), 1)}
+    if schedule not in patterns:
+        raise ValueError(f"approximate must be METHOD:SCHEDULE with the schedule {_either(patterns)}, not {text!r}")
+    return patterns[schedule].using(method)
+
+
+def _either(names: Iterable[str]) -> str:
+    *some, last = names
+    return f"{', '.join(some)} or {last}"

@@ -17,11 +17,15 @@ PLATEAUS = {"training": "loss", "test": "test_loss"}
 class Settings:
     """A training run but for the place and the machine it runs on.
 
-    ``model`` and ``data`` are names; ``form`` is the model's, None meaning its usual one. ``predictor`` is a
-    name, ``none`` meaning back-propagation throughout, with ``predictor_options`` of its own. ``schedule``
-    is a name as of ``named_schedule``; ``warmup`` is in epochs, None meaning a ninth of the run, as in
-    the paper. ``k_least`` to ``patience`` are the adaptive schedule's; ``exclude``, ``gate`` and ``gp_rate``
-    are AdaGP's ``exclude``, ``gate`` and ``rate``.
+    ``model`` and ``data`` are names; ``form`` is the model's, None meaning its usual one, ``data_options``
+    those of ``adagp.data.load``. ``predictor`` is a name, ``none`` meaning back-propagation throughout, with
+    ``predictor_options`` of its own. ``schedule`` is a name as of ``named_schedule``; ``warmup`` is in
+    epochs, None meaning a ninth of the run, as in the paper. ``k_least`` to ``patience`` are the adaptive
+    schedule's; ``exclude``, ``gate`` and ``gp_rate`` are AdaGP's ``exclude``, ``gate`` and ``rate``.
+
+    ``approximate`` is METHOD:SCHEDULE as of ``named_approximation``, or none. It goes with back-propagation
+    throughout: in Phase BP a predictor would learn from the approximated gradients, and its quality would
+    be measured by them. The modules of ``exclude`` then have exact gradients.
 
     ``momentum`` is SGD's. ``lr_schedule`` is the model's, ``predictor_lr_schedule`` the predictor's; both
     have ``lr_factor``, ``lr_patience`` in epochs and ``lr_milestones`` as shares of the run. The model's
@@ -31,6 +35,7 @@ class Settings:
     model: str = "digits"
     form: str | None = None
     data: str = "digits"
+    data_options: dict[str, int | float] = field(default_factory=dict)
     batch: int = 32
     accumulate: int = 1
     epochs: int = 20
@@ -47,6 +52,7 @@ class Settings:
     patience: int = ADAPTIVE.patience
     gate: float | None = None
     gp_rate: float = 1.0
+    approximate: str = "none"
     optimizer: str = "sgd"
     lr: float = 0.01
     momentum: float = 0.9
@@ -66,6 +72,8 @@ class Settings:
             value = getattr(self, name)
             if not isinstance(value, int) or value < least:
                 raise ValueError(f"Settings.{name} must be an integer of at least {least}, not {value!r}")
+        if self.seed >= 1 << 64:
+            raise ValueError(f"Settings.seed must be below 2**64, not {self.seed!r}")
         if self.warmup is not None and not (isinstance(self.warmup, int) and 0 <= self.warmup <= self.epochs):
             raise ValueError(f"Settings.warmup must be an integer from 0 to epochs, which is {self.epochs}, not {self.warmup!r}")
         for name, choices in (("optimizer", OPTIMIZERS), ("lr_schedule", RATE_SCHEDULES), ("amp", AUTOCAST),
@@ -76,6 +84,9 @@ class Settings:
             value, least = getattr(self, name), "at least" if name in ("momentum", "weight_decay") else "above"
             if not math.isfinite(value) or value < 0 or (value == 0 and least == "above"):
                 raise ValueError(f"Settings.{name} must be {least} 0 and finite, not {value!r}")
+        if self.approximate != "none" and self.predictor != "none":
+            raise ValueError("Settings.approximate must be none unless predictor is none, since predictors would learn from "
+                             f"approximated gradients, not {self.approximate!r} with predictor {self.predictor!r}")
         if not 0 < self.lr_factor < 1:
             raise ValueError(f"Settings.lr_factor must be above 0 and below 1, not {self.lr_factor!r}")
         if not all(0 < share < 1 for share in self.lr_milestones) or list(self.lr_milestones) != sorted(self.lr_milestones):

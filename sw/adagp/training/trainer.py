@@ -136,7 +136,7 @@ class Trainer:
         with torch.no_grad():
             batches = self.test.epoch(0)
             while drawn := self._draw(batches, 1):
-                inputs, target = map(self._moved, drawn[0])
+                inputs, target = self._moved(drawn[0])
                 with self._precision():
                     output = self._forward(inputs)
                     size = len(inputs[0] if isinstance(inputs, tuple) else inputs)
@@ -198,6 +198,8 @@ class Trainer:
         adagp.step()
         weights = [weight.detach() for weight in self.model.parameters()]
         self._require_finite("norm of the weights", float(nn.utils.get_total_norm(weights)), phase)
+        if adagp.cosine is not None:  # not a number once the predictor's own weights are not
+            self._require_finite("cosine of predicted and true gradients", adagp.cosine, phase)
         loss = math.fsum(losses) / len(losses) if losses and None not in losses else None
         self._sums.add(phase, loss, time.perf_counter() - began)
         return BatchRecord(step=self.batches_done, epoch=self.epoch, batch=self.batch, phase=phase, loss=loss,
@@ -261,13 +263,7 @@ class Trainer:
         return torch.autocast(self.device.type, self._autocast) if self._autocast else nullcontext()
 
     def _moved(self, value: Any) -> Any:
-        """Tensors, alone or in tuples, lists and dicts, on the device."""
-        if isinstance(value, torch.Tensor):
-            images = self._channels_last and value.ndim == 4
-            return value.to(self.device, memory_format=torch.channels_last if images else torch.preserve_format)
-        if isinstance(value, (tuple, list)):
-            return type(value)(map(self._moved, value))
-        return {key: self._moved(part) for key, part in value.items()} if isinstance(value, dict) else value
+        return moved(value, self.device, self._channels_last)
 
     def _random_state(self) -> dict:
         state = {"torch": torch.get_rng_state(), "python": random.getstate()}
@@ -278,6 +274,16 @@ class Trainer:
         random.setstate(state["python"])
         if "cuda" in state and self.device.type == "cuda":
             torch.cuda.set_rng_state(state["cuda"], self.device)
+
+
+def moved(value: Any, device: torch.device | str, channels_last: bool = False) -> Any:
+    """Tensors, alone or in tuples, lists and dicts, on ``device``, those of four dimensions with channels last."""
+    if isinstance(value, torch.Tensor):
+        images = channels_last and value.ndim == 4
+        return value.to(device, memory_format=torch.channels_last if images else torch.preserve_format)
+    if isinstance(value, (tuple, list)):
+        return type(value)(moved(part, device, channels_last) for part in value)
+    return {key: moved(part, device, channels_last) for key, part in value.items()} if isinstance(value, dict) else value
 
 
 def _learning_rate(optimizer: torch.optim.Optimizer) -> float:
