@@ -76,7 +76,8 @@ def prepare(settings: Settings, *, root: Path = Path("data"), device: str = "cpu
     else:
         schedule = _schedule(settings, len(train) // settings.accumulate)
         adagp = AdaGP(model, optimizer, predictor=_predictor(settings), schedule=schedule, exclude=settings.exclude,
-                      gate=settings.gate, rate=settings.gp_rate, accumulate=settings.accumulate, scaler=scaler)
+                      gate=settings.gate, rate=settings.gp_rate, clip=settings.gp_clip,
+                      accumulate=settings.accumulate, scaler=scaler)
     trainer = Trainer(adagp, source.task, train, test, rates=_rates(settings, optimizer, adagp.predictor),
                       device=device, autocast=_AUTOCAST[settings.amp], channels_last=settings.channels_last)
     return TrainingRun(settings=settings, schedule=schedule, task=source.task, trainer=trainer)

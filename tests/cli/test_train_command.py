@@ -336,6 +336,7 @@ def test_two_processes_cannot_train_in_one_folder(folder, capsys):
     (["--schedule", "sometimes"], "schedule must be paper, adaptive, K:M in batches or K:Me in epochs, not 'sometimes'"),
     (["--schedule", "adaptive", "--k-most", "-1"], "Adaptive.most must be an integer from 1 to 65535, not -1"),
     (["--gate", "2"], "AdaGP.gate must be a cosine, from -1 to 1, not 2.0"),
+    (["--gp-clip", "0"], "AdaGP.clip must be positive or None, not 0.0"),
     (["--exclude", "9"], "exclude must name modules of the model, not '9'"),
     (["--approximate", "top1:1"], "Settings.approximate must be none unless predictor is none, "),
     (["--predictor", "none", "--approximate", "top1:4"], "approximate must be METHOD:SCHEDULE with the schedule every-"),

@@ -60,6 +60,7 @@ _GROUPS = {
         "warmup": (int, "N", "epochs of warm-up (default: a ninth of the run, as in the paper)"),
         "gate": (float, "X", "layers whose predictions have a cosine below X are not updated by them (default: all are)"),
         "gp_rate": (float, "X", "multiplies the learning rate in Phase GP (default: 1.0)"),
+        "gp_clip": (float, "X", "most of a predicted gradient's norm over that of the true ones; inf: no limit (default: 1.0)"),
         "approximate": (str, "METHOD:SCHEDULE", "approximates weight gradients of convolutions: zero, random or top1; "
                         "every-fourth-layer, every-other-layer-and-batch or every-fourth-batch, or their numbers 1 to 3; "
                         "only with --predictor none (default: none)"),

@@ -21,7 +21,7 @@ class Settings:
     those of ``adagp.data.load``. ``predictor`` is a name, ``none`` meaning back-propagation throughout, with
     ``predictor_options`` of its own. ``schedule`` is a name as of ``named_schedule``; ``warmup`` is in
     epochs, None meaning a ninth of the run, as in the paper. ``k_least`` to ``patience`` are the adaptive
-    schedule's; ``exclude``, ``gate`` and ``gp_rate`` are AdaGP's ``exclude``, ``gate`` and ``rate``.
+    schedule's; ``exclude``, ``gate``, ``gp_rate`` and ``gp_clip`` are AdaGP's, the last two without ``gp_``.
 
     ``approximate`` is METHOD:SCHEDULE as of ``named_approximation``, or none. It goes with back-propagation
     throughout: in Phase BP a predictor would learn from the approximated gradients, and its quality would
@@ -52,6 +52,7 @@ class Settings:
     patience: int = ADAPTIVE.patience
     gate: float | None = None
     gp_rate: float = 1.0
+    gp_clip: float = 1.0
     approximate: str = "none"
     optimizer: str = "sgd"
     lr: float = 0.01
