@@ -246,7 +246,7 @@ def test_two_processes_cannot_train_in_one_folder(folder, capsys):
     (["--model", "mine:Twice"], "layer 'layer' must run once in a forward pass of the model, not twice"),
     (["--data", "figures"], "data must be one of digits, "), (["--data", "cifar10", "--data-root", "absent"], "cifar10"),
     (["--predictor", "oracle"], "predictor must be paper, remapped, feedback, skip, zero, random, last or none, not 'oracle'"),
-    (["--predictor-options", "extent=3"], "predictor option of paper must be size, channels, not 'extent'"),
+    (["--predictor-options", "extent=3"], "predictor option of paper must be size, channels, samples, not 'extent'"),
     (["--predictor", "skip", "--predictor-options", "size=3"], "predictor option of skip must be left out, not 'size'"),
     (["--predictor-options", "size=3"], "PaperPredictor.size must be an even integer of at least 2, not 3"),
     (["--predictor-options", "size"], "must be NAME=NUMBER, and '' is no number"),
