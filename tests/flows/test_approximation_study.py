@@ -40,16 +40,7 @@ def test_runs_of_a_seed_begin_with_the_same_weights():
         assert all(torch.equal(value, other[name]) for name, value in first.items())
 
 
-@pytest.fixture
-def one_thread():
-    """Threads that wait for each other take longest where the layers are smallest."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-def test_study_measures_every_run_and_prints_the_tables(one_thread, capsys):
+def test_study_measures_every_run_and_prints_the_tables(capsys):
     result = json.loads(json.dumps(study({"2-layer CNN": PART, "ResNet-20": PART}, layers=((3, 4, 5),))))
     assert [(each["inputs"], each["outputs"], each["size"]) for each in result["layers"]] == [(3, 4, 5)]
     approximated = [f"{method} {schedule}" for schedule in (1, 2, 3) for method in ("zero", "random", "top1")]
@@ -67,7 +58,7 @@ def test_study_measures_every_run_and_prints_the_tables(one_thread, capsys):
         "Table 1", "Table 2", "Table 3", "Table 5"]
 
 
-def test_whole_study_is_of_every_network_and_leaves_the_tables(one_thread, tmp_path, monkeypatch):
+def test_whole_study_is_of_every_network_and_leaves_the_tables(tmp_path, monkeypatch):
     parts = approximation_study._parts(tmp_path)
     assert list(parts) == list(NETWORKS) and all((part.timed or part.data).shape[1:] == (32, 32) for part in parts.values())
     monkeypatch.setattr(approximation_study, "_parts", lambda root: {"2-layer CNN": PART})

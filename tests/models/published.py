@@ -5,11 +5,23 @@ import hashlib
 import torch
 from torch import nn
 
+from adagp.models import build, multiply_accumulates, parameters
+
 
 def names_digest(model: nn.Module) -> str:
     """Of names and shapes of everything in the state dictionary, in its order."""
     lines = [f"{name} {tuple(tensor.shape)}" for name, tensor in model.state_dict().items()]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+
+
+def require_published(name: str, count: int, gmac: float, digest: str, *, extent: int = 224, **options) -> None:
+    """The network ``name`` has so many parameters, multiply-accumulates (in thousand millions, for one image of
+    ``extent`` × ``extent``) and these names."""
+    with torch.device("meta"):
+        model = build(name, **options)
+    assert parameters(model) == count
+    assert round(multiply_accumulates(model, torch.empty(1, 3, extent, extent, device="meta")) / 1e9, 3) == gmac
+    assert names_digest(model) == digest
 
 
 def fixed_logits(model: nn.Module, size: int) -> list[float]:

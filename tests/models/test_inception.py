@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from adagp.models import build, multiply_accumulates, parameters
+from adagp.models import build
 
-from .published import fixed_logits, names_digest
+from .published import fixed_logits, require_published
 
 
 @pytest.mark.parametrize("name, options, count, gmac, digest", [
@@ -14,11 +14,7 @@ from .published import fixed_logits, names_digest
     ("inceptionv4", {}, 42_679_816, 12.254, "1418e8a36978b5cf"),
 ])
 def test_sizes_and_names_are_those_of_others(name, options, count, gmac, digest):
-    with torch.device("meta"):
-        model = build(name, **options)
-    assert parameters(model) == count
-    assert round(multiply_accumulates(model, torch.empty(1, 3, 299, 299, device="meta")) / 1e9, 3) == gmac
-    assert names_digest(model) == digest
+    require_published(name, count, gmac, digest, extent=299, **options)
 
 
 @pytest.mark.parametrize("name, logits", [

@@ -14,7 +14,7 @@ from adagp.spec.schedule import Phase, PhaseCounter, Schedule, float32_bits
 from .layers import Layer, served_layers
 from .output_error import OutputError
 from .partial_step import partial_step
-from .predictors import Prediction, Predictor
+from .predictors import Predictor
 from .quality import Measurements, Quality
 from .replicas import Replicas
 
