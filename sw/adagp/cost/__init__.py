@@ -1,0 +1,1 @@
+"""What training costs in cycles, bytes and energy."""

@@ -1,0 +1,1 @@
+"""Time of the machine of this project, instruction by instruction."""

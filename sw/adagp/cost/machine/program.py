@@ -1,0 +1,185 @@
+"""How long a program runs: fetch, dispatch, queues and tokens around the engines."""
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from adagp.spec.config import AcceleratorConfig
+from adagp.spec.isa import INSTRUCTION_BYTES, Engine, Opcode
+
+from . import latencies
+from .arrays import ArrayTime
+from .banks import Banks
+from .fields import engines, instructions
+from .loads import LoadTime
+from .memory import ExternalMemory, ReadChannel, WriteChannel
+from .stores import StoreTime
+from .vector_unit import VectorTime
+
+NEVER = 1 << 62
+_ENGINE = {Opcode.LOAD: Engine.LOAD, Opcode.FILL: Engine.LOAD, Opcode.ARRAY: Engine.ARRAY, Opcode.PREDICTOR_ARRAY: Engine.PREDICTOR,
+           Opcode.VECTOR: Engine.VECTOR, Opcode.STORE: Engine.STORE}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProgramCost:
+    """``cycles`` as the counter CYCLES, bytes as BYTES_READ, BYTES_FETCHED and BYTES_WRITTEN. ``offered`` and
+    ``done``: cycles of each instruction, from the beginning of the program."""
+
+    cycles: int
+    bytes_read: int
+    bytes_fetched: int
+    bytes_written: int
+    offered: list[int] = field(repr=False)
+    done: list[int] = field(repr=False)
+
+
+class _Queue:
+    """Instructions of an engine that are dispatched, and what they wait for."""
+
+    def __init__(self, engine: Engine, model, depth: int):
+        self.engine, self.model, self.depth = engine, model, depth
+        self.waiting: deque[tuple[int, int]] = deque()  # index, cycle of dispatch
+        self.left = deque([-latencies.QUEUE] * depth)  # when the latest instructions left
+        self.done = deque([-latencies.TOKEN] * latencies.IN_FLIGHT)
+        self.tokens: dict[Engine, deque[int]] = {engine: deque() for engine in Engine}
+
+
+class ProgramTime:
+    """Steps through a program, always with whoever is earliest."""
+
+    def __init__(self, program: bytes, config: AcceleratorConfig, memory: ExternalMemory, bases: tuple[int, ...], address: int):
+        self._instructions = instructions(program)
+        self._reads, self._writes = ReadChannel(memory), WriteChannel(memory)
+        banks = Banks(config)
+        models = {Engine.LOAD: LoadTime(config, self._reads, banks, bases), Engine.ARRAY: ArrayTime(config, config.array, banks),
+                  Engine.VECTOR: VectorTime(config, banks), Engine.STORE: StoreTime(config, self._writes, banks, bases)}
+        if config.design.has_predictor_array:
+            models[Engine.PREDICTOR] = ArrayTime(config, config.predictor_array, banks)
+        self._queues = {engine: _Queue(engine, model, config.queue_depth) for engine, model in models.items()}
+        self._fetch = _Fetch(config, self._reads, len(program), address)
+        self._fetch = _Fetch(config, self._reads, len(program), address)
+        self._next = 0
+        self._dispatched = 0
+        self.offered = [0] * len(self._instructions)
+        self.done = [0] * len(self._instructions)
+
+    def run(self) -> int:
+        """Cycles of the whole program."""
+        queues, last = list(self._queues.values()), len(self._instructions) - 1
+        while True:
+            best, who = self._fetch.time, self._fetch
+            if self._next < last and (cycle := self._dispatch_time()) < best:
+                best, who = cycle, None
+            for queue in queues:
+                cycle = queue.model.time if queue.model.at_work else self._offer(queue)
+                if cycle < best:
+                    best, who = cycle, queue
+            if best == NEVER:
+                break
+            if who is self._fetch:
+                who.step()
+            elif who is None:
+                self._dispatch(best)
+            else:
+                self._step(who, best)
+        if self._next < last or any(queue.waiting for queue in queues):
+            raise ValueError(f"program must not wait for itself, but goes no further than instruction {self._next}")
+        end = self._fetch.whole(last, self._dispatched) + 1
+        return max(end, max(self.done) + 1) + 1
+
+    def _dispatch_time(self) -> int:
+        """When the next instruction leaves for its queue."""
+        whole = self._fetch.whole(self._next, self._dispatched)
+        queue = self._queues[_ENGINE[self._instructions[self._next].opcode]]
+        room = queue.depth - len(queue.waiting)
+        if whole == NEVER or not room:
+            return NEVER
+        return max(whole + 1, queue.left[-room] + 1)
+
+    def _dispatch(self, cycle: int) -> None:
+        queue = self._queues[_ENGINE[self._instructions[self._next].opcode]]
+        queue.waiting.append((self._next, cycle))
+        self._dispatched = cycle
+        self._next += 1
+
+    def _offer(self, queue: _Queue) -> int:
+        """When the queue offers its head to the engine."""
+        if not queue.waiting:
+            return NEVER
+        index, dispatched = queue.waiting[0]
+        cycle = max(dispatched, queue.left[-1], queue.done[0]) + latencies.QUEUE
+        for engine in engines(self._instructions[index].wait):
+            tokens = self._queues[engine].tokens[queue.engine]
+            if not tokens:
+                return NEVER
+            cycle = max(cycle, tokens[0] + latencies.TOKEN)
+        return cycle
+
+    def _step(self, queue: _Queue, cycle: int) -> None:
+        engine = queue.model
+        if engine.at_work:
+            engine.step()
+        else:
+            self._take(queue, cycle)
+            engine.begin(self._instructions[queue.waiting[0][0]], cycle)
+        if not engine.at_work:
+            self._settle(queue, engine.done)
+
+    def _take(self, queue: _Queue, offered: int) -> None:
+        """The head takes its tokens and goes to the engine."""
+        index, _ = queue.waiting[0]
+        self.offered[index] = offered
+        for engine in engines(self._instructions[index].wait):
+            self._queues[engine].tokens[queue.engine].popleft()
+
+    def _settle(self, queue: _Queue, done: int) -> None:
+        """The engine has moved on from the head, which will be complete in cycle ``done``."""
+        index, _ = queue.waiting.popleft()
+        self.done[index] = done
+        for times, cycle in ((queue.left, queue.model.free), (queue.done, done)):
+            times.append(cycle)
+            times.popleft()
+        for engine in engines(self._instructions[index].signal):
+            queue.tokens[engine].append(done)
+
+
+class _Fetch:
+    """Reads the program ahead as far as the reader's buffer goes."""
+
+    def __init__(self, config: AcceleratorConfig, channel: ReadChannel, size: int, address: int):
+        self._channel, self._most, self._room = channel, config.burst_beats, config.read_buffer_beats
+        self._per_instruction = INSTRUCTION_BYTES // config.bus_bytes
+        self._beat = self._first = address // config.bus_bytes
+        self._end = self._first + size // config.bus_bytes
+        self._issued, self._accepted = latencies.REQUEST - 1, -1
+        self._came: list[int] = []  # beats on the bus
+        self._left: list[int] = []  # the same, when they left the buffer
+
+    @property
+    def time(self) -> int:
+        """When the next burst is requested, as far as that is known."""
+        if self._beat == self._end:
+            return NEVER
+        needed = self._beat + self._beats() - self._first - self._room  # beats that must have left
+        if needed > len(self._left):
+            return NEVER
+        return max(self._issued + 1, self._accepted, self._left[needed - 1] + 1 if needed > 0 else 0)
+
+    def _beats(self) -> int:
+        return min(self._most - self._beat % self._most, self._end - self._beat)
+
+    def step(self) -> None:
+        cycle, beats = self.time, self._beats()
+        self._issued = cycle
+        self._accepted, first, last = self._channel.request(cycle + 1, beats)
+        interval = (last - first) // (beats - 1) if beats > 1 else 1
+        self._came += range(first, last + 1, interval)
+        self._beat += beats
+
+    def whole(self, index: int, dispatched: int) -> int:
+        """When instruction ``index`` can be looked at, the one before having been dispatched at ``dispatched``."""
+        beats, left = self._per_instruction, self._left
+        end = (index + 1) * beats
+        for beat in range(len(left), min(end, len(self._came))):
+            left.append(max(left[-1] + 1 if beat % beats else dispatched, self._came[beat] + latencies.BUFFERED))
+        return left[end - 1] + 1 if len(left) >= end else NEVER
