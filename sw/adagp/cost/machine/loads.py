@@ -4,12 +4,17 @@ from collections import deque
 from dataclasses import dataclass
 
 from adagp.spec.config import AcceleratorConfig
+from adagp.spec.isa import Engine as Engines
 from adagp.spec.isa import Format, Memory, Opcode
 
 from . import latencies
 from .banks import Banks
+from .engine import NEVER, Engine
 from .memory import ReadChannel
 from .runs import nested, starts
+
+_WRITE = latencies.WRITTEN - 1
+"""Cycles from the alignment of a chunk to its write."""
 
 TRANSFERS = 8
 """Instructions whose data may be requested before the first of them is done."""
@@ -26,10 +31,11 @@ class _Run:
     block: int = 0
 
 
-class LoadTime:
+class LoadTime(Engine):
     """The load engine. Requests run ahead of the writes; a burst is a step."""
 
     def __init__(self, config: AcceleratorConfig, channel: ReadChannel, banks: Banks, bases: tuple[int, ...]):
+        super().__init__()
         self._config, self._channel, self._banks, self._bases = config, channel, banks, bases
         self._reorder = latencies.REORDERED * config.design.has_predictor_memory
         self._columns = max(32, config.stream_lanes, config.stationary_lanes)
@@ -49,8 +55,6 @@ class LoadTime:
         self._went = -1  # the last chunk
         self._grouped = -1  # when the instruction before had its last group taken
         self._freed = [-1, -1]  # ends of the latest blocks' columns
-        self.free = 0
-        self.done = -1
 
     def begin(self, i, offered: int) -> None:
         """Takes an instruction that the queue offers from cycle ``offered`` on."""
@@ -74,15 +78,17 @@ class LoadTime:
     _last_chunks = 2
 
     @property
-    def at_work(self) -> bool:
-        """Whether an instruction has bursts that are not requested yet."""
-        return self._turn < len(self._runs)
+    def accepts(self) -> bool:
+        """Whether no burst is left to request."""
+        return self._turn == len(self._runs)
 
     @property
     def time(self) -> int:
         """When its next burst may be requested at the earliest."""
+        if self.accepts:
+            return NEVER
         least = max(self._issued + 1, self._split + 1, self._accepted)
-        return least if self._local_side else max(least, self._room_for(self._beats()))
+        return least if self._local_side else max(least, self._channel.accepted, self._room_for(self._beats()))
 
     def _beats(self) -> int:
         """Of the next burst."""
@@ -105,7 +111,7 @@ class LoadTime:
         self._split = max(self._taken + 1, self._issued)
 
     def step(self) -> None:
-        """Requests a burst and, where it ends an instruction, sets ``done`` and ``free``."""
+        """Requests a burst."""
         run, cycle = self._runs[self._turn], self.time
         if self._local_side:
             beats = run.beyond - run.first
@@ -129,8 +135,14 @@ class LoadTime:
     def _consume(self, chunks: int, first: int, last: int) -> None:
         offset = latencies.BUFFERED + self._reorder + 1
         went = max(self._went + chunks, first + offset + chunks - 1, last + offset)
-        if self._bank and self._bank.last > self._went:
-            went = self._bank.next(went)
+        if self._bank:
+            begin = went - chunks + 1 + _WRITE
+            if not self._bank.is_free(Engines.LOAD, begin):
+                cycle = begin - 1
+                for _ in range(chunks):
+                    cycle = self._bank.next(Engines.LOAD, cycle + 1)
+                went = cycle - _WRITE
+            self._bank.share(Engines.LOAD, begin, went + _WRITE + 1)
         self._went = went
 
     def _end_run(self, run: _Run) -> None:
@@ -147,11 +159,11 @@ class LoadTime:
             return
         self.free = self._taken
         if i.transpose:
-            self.done = self._freed[-1] + 2
+            self.completed.append(self._freed[-1] + 2)
             self._last_chunks = 2
             self._transfers.append(self._freed[-1])
         else:
-            self.done = self._went + latencies.WRITTEN
+            self.completed.append(self._went + latencies.WRITTEN)
             self._last_chunks = self._group_chunks
             self._transfers.append(self._went - self._group_chunks)
 
@@ -177,7 +189,7 @@ class LoadTime:
                     chunks, length = -(-columns // cap), columns * size
                     place = start + column * size
                     for row in range(i.count0):
-                        runs.append(_Run(place // bus, (place + length - 1) // bus + 1, chunks))
+                        runs.append(_run(place // bus, (place + length - 1) // bus + 1, chunks))
                         place += i.source_stride0
                     runs[-1].block = columns
             self._group_chunks = 2
@@ -186,7 +198,7 @@ class LoadTime:
         self._group_chunks = _chunks(i.destination % lanes, i.length, cap, lanes)
         groups = i.count0 if i.dense else 1
         chunks, length = groups * self._group_chunks, groups * i.length * size
-        return [_Run(place // bus, (place + length - 1) // bus + 1, chunks)
+        return [_run(place // bus, (place + length - 1) // bus + 1, chunks)
                 for place in starts(base, i.offset, i, "source", dense=i.dense)]
 
     def _fill(self, i, begun: int) -> None:
@@ -199,9 +211,17 @@ class LoadTime:
         gap = 1 if self._last_chunks > 1 else 2
         chunks = each * i.count0 * i.count1 * i.count2
         self._went = max(self._went + gap, begun + 4, self._freed[-1] + 3) + chunks - 1
+        if i.memory == Memory.VECTOR:
+            self._banks.writes(i.destination // config.vector_lanes).share(
+                Engines.LOAD, self._went - chunks + 1 + _WRITE, self._went + _WRITE + 1)
         self._last_chunks = each
         self._transfers.append(self._went - each)
-        self.done = self._went + latencies.WRITTEN
+        self.completed.append(self._went + latencies.WRITTEN)
+
+
+def _run(first: int, beyond: int, chunks: int) -> _Run:
+    """A beat that only ends a run takes a cycle too."""
+    return _Run(first, beyond, max(chunks, beyond - first))
 
 
 def _chunks(position: int, length: int, cap: int, lanes: int) -> int:

@@ -26,21 +26,17 @@ class ReadChannel:
 
     def __init__(self, memory: ExternalMemory):
         self._memory = memory
-        self._accepted = -1
+        self.accepted = -1
+        """When the latest burst is accepted; only then it is decided who is next."""
         self._data = -memory.interval  # when the last beat so far comes
         self._ends = deque([-1] * memory.outstanding)
         self.beats = 0
-
-    @property
-    def open(self) -> int:
-        """The first cycle in which a burst can be accepted."""
-        return max(self._accepted, self._ends[0]) + 1
 
     def request(self, cycle: int, beats: int) -> tuple[int, int, int]:
         """A burst whose address is valid from ``cycle`` on: when it is accepted, and when its first and its
         last beat come."""
         memory = self._memory
-        accepted = self._accepted = max(cycle, self.open)
+        accepted = self.accepted = max(cycle, self.accepted + 1, self._ends[0] + 1)
         first = max(accepted + memory.latency, self._data + memory.interval)
         last = self._data = first + (beats - 1) * memory.interval
         self._ends.append(last)

@@ -9,13 +9,13 @@ from adagp.spec.isa import INSTRUCTION_BYTES, Engine, Opcode
 from . import latencies
 from .arrays import ArrayTime
 from .banks import Banks
+from .engine import NEVER
 from .fields import engines, instructions
 from .loads import LoadTime
 from .memory import ExternalMemory, ReadChannel, WriteChannel
 from .stores import StoreTime
 from .vector_unit import VectorTime
 
-NEVER = 1 << 62
 _ENGINE = {Opcode.LOAD: Engine.LOAD, Opcode.FILL: Engine.LOAD, Opcode.ARRAY: Engine.ARRAY, Opcode.PREDICTOR_ARRAY: Engine.PREDICTOR,
            Opcode.VECTOR: Engine.VECTOR, Opcode.STORE: Engine.STORE}
 
@@ -41,6 +41,7 @@ class _Queue:
         self.waiting: deque[tuple[int, int]] = deque()  # index, cycle of dispatch
         self.left = deque([-latencies.QUEUE] * depth)  # when the latest instructions left
         self.done = deque([-latencies.TOKEN] * latencies.IN_FLIGHT)
+        self.running: deque[int] = deque()
         self.tokens: dict[Engine, deque[int]] = {engine: deque() for engine in Engine}
 
 
@@ -71,7 +72,9 @@ class ProgramTime:
             if self._next < last and (cycle := self._dispatch_time()) < best:
                 best, who = cycle, None
             for queue in queues:
-                cycle = queue.model.time if queue.model.at_work else self._offer(queue)
+                cycle = queue.model.time
+                if queue.model.accepts and (offer := self._offer(queue)) < cycle:
+                    cycle = offer
                 if cycle < best:
                     best, who = cycle, queue
             if best == NEVER:
@@ -107,7 +110,9 @@ class ProgramTime:
         if not queue.waiting:
             return NEVER
         index, dispatched = queue.waiting[0]
-        cycle = max(dispatched, queue.left[-1], queue.done[0]) + latencies.QUEUE
+        if len(queue.running) == latencies.IN_FLIGHT:
+            return NEVER
+        cycle = max(dispatched, queue.left[-1], queue.done[len(queue.running)]) + latencies.QUEUE
         for engine in engines(self._instructions[index].wait):
             tokens = self._queues[engine].tokens[queue.engine]
             if not tokens:
@@ -117,13 +122,17 @@ class ProgramTime:
 
     def _step(self, queue: _Queue, cycle: int) -> None:
         engine = queue.model
-        if engine.at_work:
+        held = engine.accepts
+        if engine.time <= cycle:
             engine.step()
         else:
             self._take(queue, cycle)
             engine.begin(self._instructions[queue.waiting[0][0]], cycle)
-        if not engine.at_work:
-            self._settle(queue, engine.done)
+            held = False
+        if engine.accepts and not held:
+            self._leave(queue)
+        while engine.completed:
+            self._complete(queue, engine.completed.popleft())
 
     def _take(self, queue: _Queue, offered: int) -> None:
         """The head takes its tokens and goes to the engine."""
@@ -132,15 +141,20 @@ class ProgramTime:
         for engine in engines(self._instructions[index].wait):
             self._queues[engine].tokens[queue.engine].popleft()
 
-    def _settle(self, queue: _Queue, done: int) -> None:
-        """The engine has moved on from the head, which will be complete in cycle ``done``."""
+    def _leave(self, queue: _Queue) -> None:
+        """The engine has taken the head."""
         index, _ = queue.waiting.popleft()
-        self.done[index] = done
-        for times, cycle in ((queue.left, queue.model.free), (queue.done, done)):
-            times.append(cycle)
-            times.popleft()
+        queue.running.append(index)
+        queue.left.append(queue.model.free)
+        queue.left.popleft()
+
+    def _complete(self, queue: _Queue, cycle: int) -> None:
+        index = queue.running.popleft()
+        self.done[index] = cycle
+        queue.done.append(cycle)
+        queue.done.popleft()
         for engine in engines(self._instructions[index].signal):
-            queue.tokens[engine].append(done)
+            queue.tokens[engine].append(cycle)
 
 
 class _Fetch:
@@ -151,7 +165,7 @@ class _Fetch:
         self._per_instruction = INSTRUCTION_BYTES // config.bus_bytes
         self._beat = self._first = address // config.bus_bytes
         self._end = self._first + size // config.bus_bytes
-        self._issued, self._accepted = latencies.REQUEST - 1, -1
+        self._issued = latencies.REQUEST - 1
         self._came: list[int] = []  # beats on the bus
         self._left: list[int] = []  # the same, when they left the buffer
 
@@ -163,7 +177,7 @@ class _Fetch:
         needed = self._beat + self._beats() - self._first - self._room  # beats that must have left
         if needed > len(self._left):
             return NEVER
-        return max(self._issued + 1, self._accepted, self._left[needed - 1] + 1 if needed > 0 else 0)
+        return max(self._issued + 1, self._channel.accepted, self._left[needed - 1] + 1 if needed > 0 else 0)
 
     def _beats(self) -> int:
         return min(self._most - self._beat % self._most, self._end - self._beat)
@@ -171,7 +185,7 @@ class _Fetch:
     def step(self) -> None:
         cycle, beats = self.time, self._beats()
         self._issued = cycle
-        self._accepted, first, last = self._channel.request(cycle + 1, beats)
+        _, first, last = self._channel.request(cycle + 1, beats)
         interval = (last - first) // (beats - 1) if beats > 1 else 1
         self._came += range(first, last + 1, interval)
         self._beat += beats

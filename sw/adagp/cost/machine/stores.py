@@ -3,38 +3,40 @@
 from collections import deque
 
 from adagp.spec.config import AcceleratorConfig
+from adagp.spec.isa import Engine as Engines
 from adagp.spec.isa import Format
 
 from . import latencies
 from .banks import Banks
+from .engine import NEVER, Engine
 from .memory import WriteChannel
 from .runs import starts
 
 
-class StoreTime:
+class StoreTime(Engine):
     """The store engine: reads pieces of words, joins them to beats, writes them in bursts."""
 
     def __init__(self, config: AcceleratorConfig, channel: WriteChannel, banks: Banks, bases: tuple[int, ...]):
+        super().__init__()
         self._config, self._channel, self._banks, self._bases = config, channel, banks, bases
         self._piece = -1  # the last one
         self._begun = -1  # the last burst
         self._accepted = -1
         self._local = -1  # the last beat into the predictor memory
-        self._done = self.done = -1
+        self._done = -1
         self._addresses: list[int] = []
         self._turn = self._beat = 0
         self._room = max(64, 2 * config.burst_beats)
         self._sent: deque[tuple[int, int]] = deque()
         self._buffered = 0
-        self.free = 0
 
     @property
-    def at_work(self) -> bool:
-        return self._turn < len(self._addresses)
+    def accepts(self) -> bool:
+        return self._turn == len(self._addresses)
 
     @property
     def time(self) -> int:
-        return self._piece
+        return NEVER if self.accepts else self._piece
 
     def begin(self, i, offered: int) -> None:
         config, size = self._config, Format(i.format).bytes
@@ -43,6 +45,8 @@ class StoreTime:
         self._groups = i.count0 if i.dense else 1
         self._bytes = i.length * self._groups * size
         self._pieces_of_run = self._groups * self._pieces(i, size)
+        words = -(-(i.source % config.vector_lanes + i.length) // config.vector_lanes) * self._groups
+        self._reads = min(words, self._pieces_of_run)  # the pieces of a word share a read
         self._bank = self._banks.reads(i.source // config.vector_lanes)
         self._piece = max(offered + 1, self._piece)
         self._offered = offered
@@ -57,16 +61,21 @@ class StoreTime:
         count = -(-pieces * (self._beat + burst) // beats) - -(-pieces * self._beat // beats)
         if not self._beat:
             self._began = self._piece
-        for _ in range(count if self._bank.last > self._piece else 0):
-            self._piece = self._bank.next(self._piece + 1)
-            count -= 1
-        self._piece = max(self._piece + count, self._wait_for_room(burst) + 1)
+        first, reads = self._piece + 1, count * self._reads // pieces
+        if self._bank.is_free(Engines.STORE, first):
+            self._piece += reads
+        else:
+            for _ in range(reads):
+                self._piece = self._bank.next(Engines.STORE, self._piece + 1)
+        self._bank.share(Engines.STORE, first, self._piece + 1)
+        self._piece = max(self._piece + count - reads, self._wait_for_room(burst) + 1)
         self._write(self._local_side, self._piece + latencies.STORED, burst)
         self._beat += burst
         if self._beat == beats:
             self._turn, self._beat = self._turn + 1, 0
-            self.done = self._done
             self.free = max(self._piece - max(1, pieces // self._groups) + 1, self._offered + 1)
+            if self.accepts:
+                self.completed.append(self._done)
 
     def _pieces(self, i, size: int) -> int:
         """Of a group: parts of words that fill a beat."""
