@@ -15,6 +15,9 @@ _SELF = Engines.VECTOR
 _AHEAD = 32
 """Cycles that are looked at together: fewer than an array takes from an instruction to its first sum."""
 
+_CONTENDED = 8
+"""The same while others use the banks; they are looked at in turn."""
+
 
 class VectorTime(Engine):
     """The vector unit: reads a word per cycle, two where both operands lie in one bank, and writes behind that."""
@@ -41,13 +44,13 @@ class VectorTime(Engine):
         self._a, self._b, self._d = banks.reads(i.a), banks.reads(i.b), banks.writes(i.d)
         self._cycles = 1 + (self._reads_b and self._a is self._b)
         self._every, self._behind = i.each, i.behind
-        self._issued = max(offered, self._issued)
+        self.free = self._issued = max(offered, self._issued)
         self._left = i.count0 * i.count1 * i.count2
 
     def step(self) -> None:
-        until = self.time + _AHEAD
+        until = self.time + _CONTENDED
         if self._left and self._free():
-            self._read_many(until)
+            self._read_many(until - _CONTENDED + _AHEAD)
         while True:
             read = self._next_read() if self._left else NEVER
             write = self._next_write() if self._pending else NEVER
@@ -102,8 +105,6 @@ class VectorTime(Engine):
         self._left -= words
         if not self._every:
             self._behind = WORDS_IN_FLIGHT - 1
-        if not self._left:
-            self.free = cycle
 
     def _next_write(self) -> int:
         ready, bank, _ = self._pending[0]
