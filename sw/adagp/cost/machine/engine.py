@@ -9,12 +9,13 @@ NEVER = 1 << 62
 class Engine:
     """Takes instructions one after the other.
 
-    ``begin(instruction, cycle)`` hands it one that its queue offers from ``cycle`` on, allowed while ``accepts``;
-    when it has taken it, which may need further steps, ``free`` is the cycle of that. ``step()`` goes on from ``time``,
-    which is :data:`NEVER` if nothing is under way; what it decides lies at ``time`` or later. ``completed`` gets the
-    cycle in which each instruction is complete, in order.
+    ``begin(instruction, cycle)`` hands it one that its queue offers from ``cycle`` on, allowed while ``accepts``. As
+    long as it ``holds`` that the queue cannot move on; then ``free`` is the cycle in which it could. ``step()`` goes on
+    from ``time``, which is :data:`NEVER` if nothing is under way; what it decides lies at ``time`` or later. ``completed``
+    gets the cycle in which each instruction is complete, in order.
     """
 
+    holds = False
     accepts = True
     time = NEVER
 

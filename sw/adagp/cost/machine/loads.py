@@ -30,8 +30,12 @@ class LoadTime(Engine):
         self._requests = _Requests(config, channel, self._writes)
 
     @property
+    def holds(self) -> bool:
+        return bool(self._requests.waiting)
+
+    @property
     def accepts(self) -> bool:
-        return self._requests.idle and len(self._writes.begun) < TRANSFERS
+        return not self.holds and len(self._writes.begun) < TRANSFERS
 
     @property
     def time(self) -> int:
@@ -39,18 +43,18 @@ class LoadTime(Engine):
 
     def begin(self, i, offered: int) -> None:
         begun = self._writes.begin(offered)
-        self.free = begun
         if i.opcode == Opcode.FILL:
-            self._writes.put(self._fill(i, begun))
+            self.free = begun
+            self._requests.follow(self._fill(i, begun))
             return
         port = None if i.memory != Memory.VECTOR else self._banks.writes(i.destination // self._config.vector_lanes)
-        self._requests.begin(self._runs_of(i), bool(i.local), bool(i.transpose), port, begun)
+        self._requests.begin(_Transfer(bool(i.local), bool(i.transpose), port, begun), self._runs_of(i))
+        self.free = self._requests.taken
 
     def step(self) -> None:
         if self._requests.time <= self._writes.time:
             self._requests.step()
-            if self._requests.idle:
-                self.free = self._requests.taken
+            self.free = self._requests.taken
         else:
             self._writes.step()
 
@@ -88,7 +92,17 @@ class LoadTime(Engine):
                  Memory.PREDICTOR_STATIONARY: config.predictor_array.stationary_lanes}[memory]
         port = None if memory != Memory.VECTOR else self._banks.writes(i.destination // lanes)
         each = _chunks(i.destination, i.length, lanes, lanes if port else None)
-        return _Chunks(each * i.count0 * i.count1 * i.count2, begun + 4, 0, port=port, last=True, group=each, opens=True)
+        return _Chunks(each * i.count0 * i.count1 * i.count2, begun + 4, 0, port=port, last=True, group=each, opens=True, fill=True)
+
+
+@dataclass(slots=True)
+class _Transfer:
+    """What all runs of an instruction have in common; ``begun`` is when it was taken."""
+
+    local: bool
+    rows: bool
+    port: Port | None
+    begun: int
 
 
 @dataclass(slots=True)
@@ -101,6 +115,8 @@ class _Run:
     chunks: int
     group: int
     block: int = 0
+    opens: bool = False
+    last: bool = False
 
 
 def _run(address: int, length: int, bus: int, chunks: int, group: int) -> _Run:
@@ -123,72 +139,99 @@ class _Chunks:
     last: bool = False
     group: int = 2
     opens: bool = False
+    fill: bool = False
+    done: int = 0
+
+    @property
+    def next(self) -> int:
+        """When its next chunk can be aligned, as far as its beats are concerned."""
+        return max(self.first + self.done, self.final if self.done + 1 == self.chunks else 0)
 
 
 class _Requests:
-    """Which bursts are requested when."""
+    """Which bursts are requested when. A run is checked, then split; there is room for one in both stages."""
 
     def __init__(self, config: AcceleratorConfig, channel: ReadChannel, writes: "_Writes"):
         self._channel, self._writes, self._most = channel, writes, config.burst_beats
         self._offset = latencies.BUFFERED + latencies.REORDERED * config.design.has_predictor_memory + 1
-        self._runs: list[_Run] = []
-        self._turn = self._beat = 0
-        self.taken = -1  # the last run by the reader
-        self._split = -1  # the last run by the splitter
-        self._issued = -1  # the last burst
+        self.waiting: deque[_Run] = deque()  # of the present instruction
+        self._held: deque[tuple[_Run, _Transfer, int, list[_Chunks]]] = deque()
+        """Runs in the two stages, when they were taken, and fills that come after them."""
+        self._beat = 0
+        self.taken = -1  # the latest run
+        self._split = -1  # the latest run that is split
+        self._issued = -1  # the latest burst
         self._accepted = -1
-        self._fetched = -1  # the last beat of the predictor memory
+        self._fetched = -1  # the latest beat of the predictor memory
 
-    def begin(self, runs: list[_Run], local: bool, rows: bool, port: Port | None, begun: int) -> None:
-        self._runs, self._turn, self._beat = runs, 0, runs[0].first
-        self._local, self._rows, self._port, self._begun = local, rows, port, begun
-        self._open(begun + 1)
+    def begin(self, transfer: _Transfer, runs: list[_Run]) -> None:
+        self._transfer = transfer
+        runs[0].opens = runs[-1].last = True
+        self.waiting.extend(runs)
+        self._take()
 
-    @property
-    def idle(self) -> bool:
-        return self._turn == len(self._runs)
+    def follow(self, fill: "_Chunks") -> None:
+        """Writes it after the runs so far."""
+        if self._held:
+            self._held[-1][3].append(fill)
+        else:
+            self._writes.put(fill)
+
+    def _take(self) -> None:
+        while self.waiting and len(self._held) < 2:
+            run = self.waiting.popleft()
+            self.taken = max(self.taken + 1, self._split, self._transfer.begun + 1)
+            self._held.append((run, self._transfer, self.taken, []))
+            if len(self._held) == 1:
+                self._next()
+
+    def _next(self) -> None:
+        """The first of the held runs is split."""
+        run, _, taken, _ = self._held[0]
+        self._split, self._beat = max(taken + 1, self._issued), run.first
 
     @property
     def time(self) -> int:
-        if self.idle:
+        if not self._held:
             return NEVER
         least = max(self._issued + 1, self._split + 1, self._accepted)
-        return least if self._local else max(least, self._channel.accepted, self._writes.room_for(self._beats()))
+        if self._held[0][1].local:
+            return least
+        return max(least, self._channel.accepted, self._writes.room_for(self._beats()))
 
     def _beats(self) -> int:
         """Of the next burst; of the predictor memory, of the whole run."""
-        run = self._runs[self._turn]
+        run, transfer, *_ = self._held[0]
         left = run.beyond - self._beat
-        return left if self._local else min(self._most - self._beat % self._most, left)
-
-    def _open(self, least: int) -> None:
-        self.taken = max(self.taken + 1, self._split, least)
-        self._split = max(self.taken + 1, self._issued)
+        return left if transfer.local else min(self._most - self._beat % self._most, left)
 
     def step(self) -> None:
-        run, cycle, beats = self._runs[self._turn], self.time, self._beats()
-        if self._local:
-            first = max(self.taken + latencies.LOCAL, self._fetched + 1)
-            self._fetched = first + beats - 1
-            first, last = first + self._offset - latencies.BUFFERED, self._fetched + self._offset - latencies.BUFFERED
+        run, transfer, taken, fills = self._held[0]
+        cycle, beats = self.time, self._beats()
+        if transfer.local:
+            first = max(taken + latencies.LOCAL, self._fetched + 1)
+            last = self._fetched = first + beats - 1
+            offset = self._offset - latencies.BUFFERED
         else:
-            self._issued = cycle
+            self._issued, offset = cycle, self._offset
             self._accepted, first, last = self._channel.request(cycle + 1, beats)
-            first, last = first + self._offset, last + self._offset
             self._writes.take_room(beats, cycle)
         done, total = self._beat - run.first, run.beyond - run.first
         self._beat += beats
         ends = self._beat == run.beyond
-        chunks = run.chunks * (done + beats) // total - run.chunks * done // total
-        opens = not self._turn and not done
+        opens = run.opens and not done
         self._writes.put(_Chunks(
-            chunks, max(first, self._begun + 4) if opens and not self._rows else first, last, 0 if self._local else beats, self._port,
-            self._rows, run.block if ends else 0, ends and self._turn + 1 == len(self._runs), run.group, opens))
+            run.chunks * (done + beats) // total - run.chunks * done // total,
+            max(first + offset, transfer.begun + 4 if opens and not transfer.rows else 0), last + offset,
+            beats=0 if transfer.local else beats, port=transfer.port, rows=transfer.rows, block=run.block if ends else 0,
+            group=run.group, opens=opens, last=ends and run.last))
         if ends:
-            self._turn += 1
-            if not self.idle:
-                self._beat = self._runs[self._turn].first
-                self._open(0)
+            self._held.popleft()
+            for fill in fills:
+                self._writes.put(fill)
+            if self._held:
+                self._next()
+            self._take()
 
 
 class _Writes:
@@ -197,7 +240,9 @@ class _Writes:
     def __init__(self, config: AcceleratorConfig, completed: deque[int]):
         self._completed = completed
         self._chunks: deque[_Chunks] = deque()
-        self._written = 0  # of the first of them
+        self._between = True  # two blocks of rows
+        self._filled: deque[tuple[int, int]] = deque()  # blocks whose columns are not written: since when, columns
+        self._grouped_at = -1  # the last chunk that is not of a row
         self._went = -1  # the last chunk
         self._freed = [-1, -1]  # ends of the latest blocks' columns
         self._group = 2
@@ -235,30 +280,53 @@ class _Writes:
         """When the next chunk can be aligned at the earliest."""
         if not self._chunks:
             return NEVER
-        return max(self._went + 1, self._chunks[0].first + self._written)
+        if self._chunks[0].rows:
+            self._drain()
+        return self._least(self._chunks[0])
+
+    def _least(self, chunks: _Chunks) -> int:
+        least = max(self._went + 1, chunks.first + chunks.done)
+        if chunks.rows:
+            if not self._between:
+                return least
+            unwritten = len(self._filled)  # a third block waits until the first is written
+            return NEVER if unwritten == 2 else max(least, self._freed[unwritten] + 2)
+        if chunks.opens and not chunks.done:  # groups follow those of the instruction before
+            return max(least, self._went + 1 + (self._group == 1), self._freed[-1] + 3)
+        return least
 
     def step(self) -> None:
         """Some chunks of the first in line."""
-        chunks = self._chunks[0]
-        if not self._written and chunks.opens:
-            self._open(chunks)
-        count = min(4 if chunks.port else _SLICE, chunks.chunks - self._written)
-        begin = max(self._went + 1, chunks.first + self._written)
-        ends = self._written + count == chunks.chunks
-        went = max(begin + count - 1, chunks.final if ends else 0)
-        if chunks.port:
-            count, went = self._into_vector(chunks.port, begin, count, went)
-            ends = self._written + count == chunks.chunks
-        self._leave(chunks, count, went)
-        self._written += count
-        self._went = went
-        if ends:
-            self._end(chunks)
+        chunks, begin = self._chunks[0], self.time
+        if chunks.fill and not chunks.done:
+            self._overtake(begin)
+            begin = max(begin, self._went + 1)
+        if chunks.done < chunks.chunks:
+            count = min(_SLICE // 2 if chunks.port else _SLICE, chunks.chunks - chunks.done)
+            ends = chunks.done + count == chunks.chunks
+            went = max(begin + count - 1, chunks.final if ends else 0)
+            if chunks.port:
+                count, went = self._into_vector(chunks.port, begin, count, went)
+            self._align(chunks, count, went)
+            if chunks.rows:
+                self._drain()
+        if chunks.done == chunks.chunks:
+            self._chunks.popleft()
+            if chunks.last:
+                self._end(chunks)
 
-    def _open(self, chunks: _Chunks) -> None:
-        """An instruction's groups follow those of the one before."""
-        if not chunks.rows:
-            self._went = max(self._went + (self._group == 1), self._freed[-1] + 2)
+    def _overtake(self, begin: int) -> None:
+        """Until a fill begins, rows of a later instruction go before it, and then keep it waiting for their beats."""
+        while self._went < begin - 1:
+            rows = next((chunks for chunks in self._chunks if not chunks.fill), None)
+            if not rows or not rows.rows or rows.done == rows.chunks:
+                break
+            cycle = max(self._least(rows), rows.next)
+            if cycle == NEVER:
+                break
+            self._align(rows, 1, cycle)
+            if rows.done == rows.chunks and not rows.last:
+                self._chunks.remove(rows)
 
     def _into_vector(self, port: Port, begin: int, count: int, went: int) -> tuple[int, int]:
         """How many chunks can go before an array is in the way, and when the last of them does."""
@@ -276,29 +344,36 @@ class _Writes:
                 break
             cycle = following
         port.share(Engines.LOAD, begin + write, cycle + write + 1)
-        return count, max(cycle, went) if count else cycle
+        return count, max(cycle, went)
 
-    def _leave(self, chunks: _Chunks, count: int, went: int) -> None:
-        total, done = chunks.chunks, self._written
-        beats = chunks.beats * (done + count) // total - chunks.beats * done // total
-        if beats:
+    def _align(self, chunks: _Chunks, count: int, went: int) -> None:
+        """``count`` chunks, the last of them in cycle ``went``."""
+        total, done = chunks.chunks, chunks.done
+        if beats := chunks.beats * (done + count) // total - chunks.beats * done // total:
             self._leaving.append((went, beats))
+        chunks.done += count
+        self._went = went
+        if chunks.rows:
+            self._between = chunks.block > 0 and chunks.done == total
+            if self._between:
+                self._filled.append((went + 2, chunks.block))
+        else:
+            self._grouped_at = went
+
+    def _drain(self) -> None:
+        """The columns of blocks that are filled are written once their instruction is the first in line."""
+        while self._filled:
+            filled, columns = self._filled.popleft()
+            begin = max(filled, self._freed[-1] + 1, self._grouped_at + 2)
+            self._freed = [self._freed[-1], begin + columns - 1]
 
     def _end(self, chunks: _Chunks) -> None:
-        self._chunks.popleft()
-        self._written = 0
-        if chunks.block:
-            begin = max(self._went + 2, self._freed[-1] + 1)
-            self._freed = [self._freed[-1], begin + chunks.block - 1]
-            if not chunks.last:  # a third block waits until the first is written
-                self._went = max(self._went, self._freed[0] + 1)
-        if chunks.last:
-            self._group = chunks.group
-            done = self._freed[-1] + 2 if chunks.rows else self._went + latencies.WRITTEN
-            self._completed.append(done)
-            self.begun.popleft()
-            self._grouped.append(self._freed[-1] if chunks.rows else self._went - chunks.group)
-            self._grouped.popleft()
+        """Of an instruction."""
+        self._group = chunks.group
+        self._completed.append(self._freed[-1] + 2 if chunks.rows else self._went + latencies.WRITTEN)
+        self.begun.popleft()
+        self._grouped.append(self._freed[-1] if chunks.rows else self._went - chunks.group)
+        self._grouped.popleft()
 
 
 def _chunks(position: int, length: int, cap: int, lanes: int | None) -> int:

@@ -41,7 +41,8 @@ class _Queue:
         self.waiting: deque[tuple[int, int]] = deque()  # index, cycle of dispatch
         self.left = deque([-latencies.QUEUE] * depth)  # when the latest instructions left
         self.done = deque([-latencies.TOKEN] * latencies.IN_FLIGHT)
-        self.running: deque[int] = deque()
+        self.running: deque[int] = deque()  # handed over, not complete
+        self.given = False  # the first that waits is handed over
         self.tokens: dict[Engine, deque[int]] = {engine: deque() for engine in Engine}
 
 
@@ -68,9 +69,10 @@ class ProgramTime:
         """Cycles of the whole program."""
         queues, last = list(self._queues.values()), len(self._instructions) - 1
         while True:
+            dispatched = self._dispatch_time() if self._next < last else NEVER
             best, who = self._fetch.time, self._fetch
-            if self._next < last and (cycle := self._dispatch_time()) < best:
-                best, who = cycle, None
+            if dispatched < best:
+                best, who = dispatched, None
             for queue in queues:
                 cycle = queue.model.time
                 if queue.model.accepts and (offer := self._offer(queue)) < cycle:
@@ -122,14 +124,13 @@ class ProgramTime:
 
     def _step(self, queue: _Queue, cycle: int) -> None:
         engine = queue.model
-        held = engine.accepts
         if engine.time <= cycle:
             engine.step()
         else:
             self._take(queue, cycle)
             engine.begin(self._instructions[queue.waiting[0][0]], cycle)
-            held = False
-        if engine.accepts and not held:
+            queue.given = True
+        if queue.given and not engine.holds:
             self._leave(queue)
         while engine.completed:
             self._complete(queue, engine.completed.popleft())
@@ -138,13 +139,14 @@ class ProgramTime:
         """The head takes its tokens and goes to the engine."""
         index, _ = queue.waiting[0]
         self.offered[index] = offered
+        queue.running.append(index)
         for engine in engines(self._instructions[index].wait):
             self._queues[engine].tokens[queue.engine].popleft()
 
     def _leave(self, queue: _Queue) -> None:
         """The engine has taken the head."""
         index, _ = queue.waiting.popleft()
-        queue.running.append(index)
+        queue.given = False
         queue.left.append(queue.model.free)
         queue.left.popleft()
 

@@ -31,8 +31,12 @@ class StoreTime(Engine):
         self._buffered = 0
 
     @property
+    def holds(self) -> bool:
+        return self._turn < len(self._addresses)
+
+    @property
     def accepts(self) -> bool:
-        return self._turn == len(self._addresses)
+        return not self.holds
 
     @property
     def time(self) -> int:
