@@ -302,7 +302,7 @@ class _Writes:
             self._overtake(begin)
             begin = max(begin, self._went + 1)
         if chunks.done < chunks.chunks:
-            count = min(_SLICE // 2 if chunks.port else _SLICE, chunks.chunks - chunks.done)
+            count = min(1 if chunks.port else _SLICE, chunks.chunks - chunks.done)
             ends = chunks.done + count == chunks.chunks
             went = max(begin + count - 1, chunks.final if ends else 0)
             if chunks.port:
@@ -332,7 +332,7 @@ class _Writes:
         """How many chunks can go before an array is in the way, and when the last of them does."""
         write = latencies.WRITTEN - 1
         if port.is_free(Engines.LOAD, begin + write):
-            port.share(Engines.LOAD, begin + write, went + write + 1)
+            port.share(Engines.LOAD, went - count + 1 + write, went + write + 1)
             return count, went
         cycle = begin - 1
         for chunk in range(count):
@@ -343,8 +343,9 @@ class _Writes:
                 count = chunk
                 break
             cycle = following
-        port.share(Engines.LOAD, begin + write, cycle + write + 1)
-        return count, max(cycle, went)
+        went = max(cycle, went)
+        port.share(Engines.LOAD, went - count + 1 + write, went + write + 1)
+        return count, went
 
     def _align(self, chunks: _Chunks, count: int, went: int) -> None:
         """``count`` chunks, the last of them in cycle ``went``."""

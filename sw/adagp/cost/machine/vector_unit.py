@@ -12,10 +12,10 @@ from .engine import NEVER, Engine
 
 _SELF = Engines.VECTOR
 
-_AHEAD = 32
+_AHEAD = 16
 """Cycles that are looked at together: fewer than an array takes from an instruction to its first sum."""
 
-_CONTENDED = 8
+_CONTENDED = 1
 """The same while others use the banks; they are looked at in turn."""
 
 
