@@ -5,6 +5,8 @@ from collections import deque
 from adagp.spec.config import AcceleratorConfig
 from adagp.spec.isa import Engine
 
+from .engine import NEVER
+
 _KEPT = 16
 """Uses of a bank that are remembered: more than can lie in the future."""
 
@@ -12,48 +14,75 @@ _KEPT = 16
 class Port:
     """Reads, or writes, of one bank.
 
-    Arrays go first. The vector unit takes turns with stores (reads) and loads (writes). Who is looked at later gives
-    way to what was decided before, every other cycle; so together they take as long as in the machine.
+    Arrays go first. Of the others the vector unit takes turns with stores (reads) and loads (writes) while both want
+    the port. Each says in ``wants`` since when it does, asks with ``next`` when it can have it, and takes it with
+    ``grant``, or with ``occupy`` for some cycles at once when ``is_free``.
     """
 
-    def __init__(self):
-        self._uses: deque[tuple[int, int, int, int]] = deque(maxlen=_KEPT)
-        self._shared: deque[tuple[int, int, Engine]] = deque(maxlen=_KEPT)
-        self._last = dict.fromkeys(Engine, -1)
+    def __init__(self, banks: "Banks"):
+        self._banks = banks
+        self._arrays: deque[tuple[int, int, int, int]] = deque(maxlen=_KEPT)
+        self._arrays_end = -1
+        self._occupied = -1, -1  # at once
+        self._granted = -1
+        self._of_vector = True  # the turn
+        self.wants = {Engine.VECTOR: NEVER, Engine.LOAD: NEVER, Engine.STORE: NEVER}
 
     def take(self, begin: int, end: int, period: int, busy: int) -> None:
         """For an array, from ``begin`` until before ``end``: in each ``period`` the first ``busy`` cycles."""
-        self._uses.append((begin, end, period, busy))
-        self._last[Engine.ARRAY] = max(self._last[Engine.ARRAY], end)
-
-    def share(self, engine: Engine, begin: int, end: int) -> None:
-        """``engine`` uses it from ``begin`` until before ``end``."""
-        self._shared.append((begin, end, engine))
-        self._last[engine] = max(self._last[engine], end)
+        self._arrays.append((begin, end, period, busy))
+        self._arrays_end = max(self._arrays_end, end)
 
     def is_free(self, engine: Engine, cycle: int) -> bool:
-        """Whether nobody else uses it from ``cycle`` on, as far as is known."""
-        return all(end <= cycle or other is engine for other, end in self._last.items())
+        """Whether nobody else uses or wants it from ``cycle`` on, as far as is known."""
+        return (cycle >= self._arrays_end and cycle > self._granted and cycle > self._occupied[1]
+                and self._other(engine) == NEVER)
 
     def next(self, engine: Engine, cycle: int) -> int:
-        """The first cycle from ``cycle`` on in which ``engine`` can use it."""
-        if self.is_free(engine, cycle):
-            return cycle
-        for begin, end, other in self._shared:
-            if other is not engine and begin <= cycle < end and (cycle - begin) % 2 == 0:
-                cycle += 1
-        for begin, end, period, busy in self._uses:
-            if begin <= cycle < end and (cycle - begin) % period < busy:
-                cycle = min(end, cycle + busy - (cycle - begin) % period) if busy < period else end
+        """The first cycle from ``cycle`` on in which ``engine`` can have it."""
+        cycle = max(cycle, self._banks.now)
+        while True:
+            free = self._after_arrays(cycle)
+            begin, end = self._occupied
+            if free == self._granted or begin <= free <= end and (free - begin) % 2 == 0:
+                cycle = free + 1
+            elif self._other(engine) <= free and (engine is Engine.VECTOR) != self._of_vector:
+                return self._after_arrays(free + 1)
+            else:
+                return free
+
+    def grant(self, engine: Engine, cycle: int) -> None:
+        if self._other(engine) <= cycle:
+            self._of_vector = engine is not Engine.VECTOR
+        self._granted = cycle
+
+    def occupy(self, first: int, last: int) -> None:
+        """Takes all cycles up to ``last``; who comes meanwhile gets every other one."""
+        self._occupied = first, last
+
+    def _other(self, engine: Engine) -> int:
+        """Since when somebody else wants it."""
+        wants = self.wants
+        if engine is Engine.VECTOR:
+            return min(wants[Engine.LOAD], wants[Engine.STORE])
+        return wants[Engine.VECTOR]
+
+    def _after_arrays(self, cycle: int) -> int:
+        if cycle < self._arrays_end:
+            for begin, end, period, busy in self._arrays:
+                if begin <= cycle < end and (cycle - begin) % period < busy:
+                    cycle = min(end, cycle + busy - (cycle - begin) % period) if busy < period else end
         return cycle
 
 
 class Banks:
-    """The banks of the vector memory; each can be read and written in one cycle."""
+    """The banks of the vector memory; each can be read and written in one cycle. ``now`` is the present: nothing is
+    decided for cycles before it."""
 
     def __init__(self, config: AcceleratorConfig):
+        self.now = 0
         self._size = config.vector_words // config.vector_banks
-        self._reads, self._writes = ([Port() for _ in range(config.vector_banks)] for _ in range(2))
+        self._reads, self._writes = ([Port(self) for _ in range(config.vector_banks)] for _ in range(2))
 
     def reads(self, word: int) -> Port:
         """Of the bank in which ``word`` lies."""

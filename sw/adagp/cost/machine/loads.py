@@ -302,7 +302,9 @@ class _Writes:
             self._overtake(begin)
             begin = max(begin, self._went + 1)
         if chunks.done < chunks.chunks:
-            count = min(1 if chunks.port else _SLICE, chunks.chunks - chunks.done)
+            count = min(_SLICE, chunks.chunks - chunks.done)
+            if chunks.port and not chunks.port.is_free(Engines.LOAD, begin):
+                count = 1
             ends = chunks.done + count == chunks.chunks
             went = max(begin + count - 1, chunks.final if ends else 0)
             if chunks.port:
@@ -329,23 +331,20 @@ class _Writes:
                 self._chunks.remove(rows)
 
     def _into_vector(self, port: Port, begin: int, count: int, went: int) -> tuple[int, int]:
-        """How many chunks can go before an array is in the way, and when the last of them does."""
+        """How many chunks go now, and when the last of them does."""
         write = latencies.WRITTEN - 1
         if port.is_free(Engines.LOAD, begin + write):
-            port.share(Engines.LOAD, went - count + 1 + write, went + write + 1)
+            port.occupy(went - count + 1 + write, went + write)
+            port.wants[Engines.LOAD] = NEVER
             return count, went
-        cycle = begin - 1
-        for chunk in range(count):
-            following = port.next(Engines.LOAD, cycle + 1 + write) - write
-            if following > begin + 4 * _SLICE:
-                if not chunk:
-                    return 0, following - 1
-                count = chunk
-                break
-            cycle = following
-        went = max(cycle, went)
-        port.share(Engines.LOAD, went - count + 1 + write, went + write + 1)
-        return count, went
+        cycle = went - count + 1 + write
+        port.wants[Engines.LOAD] = min(cycle, port.wants[Engines.LOAD])
+        granted = port.next(Engines.LOAD, cycle)
+        if granted > cycle:
+            return 0, granted - write - 1
+        port.grant(Engines.LOAD, granted)
+        port.wants[Engines.LOAD] = NEVER
+        return 1, granted - write
 
     def _align(self, chunks: _Chunks, count: int, went: int) -> None:
         """``count`` chunks, the last of them in cycle ``went``."""

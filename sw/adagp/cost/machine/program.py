@@ -52,7 +52,7 @@ class ProgramTime:
     def __init__(self, program: bytes, config: AcceleratorConfig, memory: ExternalMemory, bases: tuple[int, ...], address: int):
         self._instructions = instructions(program)
         self._reads, self._writes = ReadChannel(memory), WriteChannel(memory)
-        banks = Banks(config)
+        self._banks = banks = Banks(config)
         models = {Engine.LOAD: LoadTime(config, self._reads, banks, bases), Engine.ARRAY: ArrayTime(config, config.array, banks),
                   Engine.VECTOR: VectorTime(config, banks), Engine.STORE: StoreTime(config, self._writes, banks, bases)}
         if config.design.has_predictor_array:
@@ -75,18 +75,19 @@ class ProgramTime:
                 best, who = dispatched, None
             for queue in queues:
                 cycle = queue.model.time
-                if queue.model.accepts and (offer := self._offer(queue)) < cycle:
-                    cycle = offer
                 if cycle < best:
-                    best, who = cycle, queue
+                    best, who, offers = cycle, queue, False
+                if queue.model.accepts and (cycle := self._offer(queue)) < best:
+                    best, who, offers = cycle, queue, True
             if best == NEVER:
                 break
+            self._banks.now = max(self._banks.now, best)
             if who is self._fetch:
                 who.step()
             elif who is None:
                 self._dispatch(best)
             else:
-                self._step(who, best)
+                self._advance(who, best, offers)
         if self._next < last or any(queue.waiting for queue in queues):
             raise ValueError(f"program must not wait for itself, but goes no further than instruction {self._next}")
         end = self._fetch.whole(last, self._dispatched) + 1
@@ -122,14 +123,15 @@ class ProgramTime:
             cycle = max(cycle, tokens[0] + latencies.TOKEN)
         return cycle
 
-    def _step(self, queue: _Queue, cycle: int) -> None:
+    def _advance(self, queue: _Queue, cycle: int, offers: bool) -> None:
+        """The engine goes on, or takes the instruction that the queue ``offers``."""
         engine = queue.model
-        if engine.time <= cycle:
-            engine.step()
-        else:
+        if offers:
             self._take(queue, cycle)
             engine.begin(self._instructions[queue.waiting[0][0]], cycle)
             queue.given = True
+        else:
+            engine.step()
         if queue.given and not engine.holds:
             self._leave(queue)
         while engine.completed:

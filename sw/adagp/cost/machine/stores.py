@@ -40,7 +40,12 @@ class StoreTime(Engine):
 
     @property
     def time(self) -> int:
-        return NEVER if self.accepts else self._piece
+        if self.accepts:
+            return NEVER
+        if not self._reads:
+            return self._piece
+        cycle = self._port.wants[Engines.STORE] = self._piece + 1
+        return self._port.next(Engines.STORE, cycle)
 
     def begin(self, i, offered: int) -> None:
         config, size = self._config, Format(i.format).bytes
@@ -50,36 +55,50 @@ class StoreTime(Engine):
         self._bytes = i.length * self._groups * size
         self._pieces_of_run = self._groups * self._pieces(i, size)
         words = -(-(i.source % config.vector_lanes + i.length) // config.vector_lanes) * self._groups
-        self._reads = min(words, self._pieces_of_run)  # the pieces of a word share a read
-        self._bank = self._banks.reads(i.source // config.vector_lanes)
+        self._words = min(words, self._pieces_of_run)  # the pieces of a word share a read
+        self._port = self._banks.reads(i.source // config.vector_lanes)
         self._piece = max(offered + 1, self._piece)
         self._offered = offered
+        self._open()
 
     def step(self) -> None:
-        """The next burst."""
+        """The next read that somebody may be in the way of, or the rest of a burst."""
+        port, cycle = self._port, self.time
+        if self._reads:
+            if not port.is_free(Engines.STORE, cycle):
+                port.grant(Engines.STORE, cycle)
+                self._piece, self._reads = cycle, self._reads - 1
+            else:
+                self._piece += self._reads
+                port.occupy(cycle, self._piece)
+                self._reads = 0
+            port.wants[Engines.STORE] = NEVER
+            if self._reads:
+                return
+        self._piece = max(self._piece + self._others, self._wait_for_room(self._burst) + 1)
+        self._write(self._local_side, self._piece + latencies.STORED, self._burst)
+        self._beat += self._burst
+        if self._beat == self._beats:
+            self._end_run()
+        if not self.accepts:
+            self._open()
+
+    def _open(self) -> None:
+        """The next burst: its beats, and the pieces that it is made of."""
         bus, most, address = self._config.bus_bytes, self._config.burst_beats, self._addresses[self._turn]
         first, last = address // bus, (address + self._bytes - 1) // bus
-        beats = last - first + 1
-        pieces = max(self._pieces_of_run, beats)  # what is left of a beat takes a cycle too
-        burst = min(most - (first + self._beat) % most, beats - self._beat)
+        self._beats = beats = last - first + 1
+        self._count = pieces = max(self._pieces_of_run, beats)  # what is left of a beat takes a cycle too
+        self._burst = burst = min(most - (first + self._beat) % most, beats - self._beat)
         count = -(-pieces * (self._beat + burst) // beats) - -(-pieces * self._beat // beats)
-        if not self._beat:
-            self._began = self._piece
-        first, reads = self._piece + 1, count * self._reads // pieces
-        if self._bank.is_free(Engines.STORE, first):
-            self._piece += reads
-        else:
-            for _ in range(reads):
-                self._piece = self._bank.next(Engines.STORE, self._piece + 1)
-        self._bank.share(Engines.STORE, first, self._piece + 1)
-        self._piece = max(self._piece + count - reads, self._wait_for_room(burst) + 1)
-        self._write(self._local_side, self._piece + latencies.STORED, burst)
-        self._beat += burst
-        if self._beat == beats:
-            self._turn, self._beat = self._turn + 1, 0
-            self.free = max(self._piece - max(1, pieces // self._groups) + 1, self._offered + 1)
-            if self.accepts:
-                self.completed.append(self._done)
+        self._reads = count * self._words // pieces
+        self._others = count - self._reads
+
+    def _end_run(self) -> None:
+        self._turn, self._beat = self._turn + 1, 0
+        self.free = max(self._piece - max(1, self._count // self._groups) + 1, self._offered + 1)
+        if self.accepts:
+            self.completed.append(self._done)
 
     def _pieces(self, i, size: int) -> int:
         """Of a group: parts of words that fill a beat."""

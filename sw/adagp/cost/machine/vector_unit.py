@@ -7,16 +7,13 @@ from adagp.spec.isa import WORDS_IN_FLIGHT, Addend, Function, Multiplier
 from adagp.spec.isa import Engine as Engines
 
 from . import latencies
-from .banks import Banks
+from .banks import Banks, Port
 from .engine import NEVER, Engine
 
 _SELF = Engines.VECTOR
 
 _AHEAD = 16
 """Cycles that are looked at together: fewer than an array takes from an instruction to its first sum."""
-
-_CONTENDED = 1
-"""The same while others use the banks; they are looked at in turn."""
 
 
 class VectorTime(Engine):
@@ -27,8 +24,9 @@ class VectorTime(Engine):
         self._banks = banks
         self._issued = -1
         self._written = [-1] * WORDS_IN_FLIGHT  # the latest words
-        self._pending: deque[tuple] = deque()  # those that are read, not written: from when on, bank, last one
+        self._pending: deque[tuple[int, Port, bool]] = deque()  # read, not written: from when on, where to, last one
         self._left = 0
+        self._wanted: list[tuple[Port, int]] = []  # operands of the next word that are not read, and since when
 
     @property
     def accepts(self) -> bool:
@@ -43,62 +41,72 @@ class VectorTime(Engine):
         self._reads_b = i.addend == Addend.B or i.function == Function.ARITHMETIC and i.multiplier == Multiplier.B
         self._a, self._b, self._d = banks.reads(i.a), banks.reads(i.b), banks.writes(i.d)
         self._cycles = 1 + (self._reads_b and self._a is self._b)
+        if not self._reads_b:
+            self._b = self._a
         self._every, self._behind = i.each, i.behind
         self.free = self._issued = max(offered, self._issued)
         self._left = i.count0 * i.count1 * i.count2
 
     def step(self) -> None:
-        until = self.time + _CONTENDED
-        if self._left and self._free():
-            self._read_many(until - _CONTENDED + _AHEAD)
-        while True:
-            read = self._next_read() if self._left else NEVER
-            write = self._next_write() if self._pending else NEVER
-            if min(read, write) > until:
-                break
-            if write <= read:
-                self._write(write)
-            else:
-                self._read(read)
+        if self._left and self._is_free():
+            self._read_many()
+            return
+        read = self._next_read() if self._left else NEVER
+        write = self._next_write() if self._pending else NEVER
+        if write <= read:
+            self._write(write)
+        else:
+            self._read(read)
 
-    def _free(self) -> bool:
+    def _is_free(self) -> bool:
         """Whether nobody can be in the way of the next words."""
-        return (not self._pending and (not self._every or self._behind == WORDS_IN_FLIGHT - 1)
+        return (not self._pending and not self._wanted and (not self._every or self._behind == WORDS_IN_FLIGHT - 1)
                 and all(port.is_free(_SELF, self._issued) for port in (self._a, self._b, self._d)))
 
-    def _read_many(self, until: int) -> None:
-        first, step = self._next_read(), self._cycles
-        words = min(self._left, (until - first) // step + 1)
-        last = first + (words - 1) * step
+    def _read_many(self) -> None:
+        first, step = self._first_cycle(), self._cycles
+        words = min(self._left, max(1, _AHEAD // step))
+        last = first + words * step - 1
         write = max(last + latencies.VECTOR_UNIT, self._written[-1] + words)
-        self._share(first, last)
         self._written += range(write - (min(words, WORDS_IN_FLIGHT) - 1) * step, write + 1, step)
         del self._written[:-WORDS_IN_FLIGHT]
+        for port in (self._a, self._b):
+            port.wants[_SELF] = NEVER
+            port.occupy(first, last)
+        self._d.occupy(write - (words - 1) * step, write)
         self._count(words, last)
         if not self._left:
             self.completed.append(write + 1)
 
-    def _next_read(self) -> int:
-        """When the last operand of the next word is read, as far as is known."""
+    def _first_cycle(self) -> int:
+        """When the next word can be read, as far as those before it are concerned."""
         behind = self._behind - len(self._pending)
-        if behind < 0:
-            return NEVER
-        cycle = max(self._issued, self._written[-1 - behind]) + 1
-        read = self._a.next(_SELF, cycle)
-        if self._cycles == 2:
-            return self._a.next(_SELF, read + 1)
-        return max(read, self._b.next(_SELF, cycle)) if self._reads_b else read
+        return NEVER if behind < 0 else max(self._issued, self._written[-1 - behind]) + 1
+
+    def _next_read(self) -> int:
+        """When the next operand is read, as far as is known."""
+        if not self._wanted:
+            start = self._first_cycle()
+            if start == NEVER:
+                return NEVER
+            self._wanted = [(self._a, start), (self._b, start)] if self._b is not self._a else [(self._a, start)] * self._cycles
+            for port, _ in self._wanted:
+                port.wants[_SELF] = start
+        return min(port.next(_SELF, since) for port, since in self._wanted)
 
     def _read(self, cycle: int) -> None:
-        self._share(cycle, cycle)
-        self._count(1, cycle)
-        self._pending.append((cycle + latencies.VECTOR_UNIT, self._d, not self._left))
-
-    def _share(self, first: int, last: int) -> None:
-        self._a.share(_SELF, first, last + 1)
-        if self._reads_b and self._b is not self._a:
-            self._b.share(_SELF, first, last + 1)
-        self._d.share(_SELF, first + latencies.VECTOR_UNIT, last + latencies.VECTOR_UNIT + 1)
+        for port, since in self._wanted:
+            if port.next(_SELF, since) == cycle:
+                break
+        port.grant(_SELF, cycle)
+        port.wants[_SELF] = NEVER
+        self._wanted.remove((port, since))
+        if not self._wanted:
+            self._count(1, cycle)
+            self._pending.append((cycle + latencies.VECTOR_UNIT, self._d, not self._left))
+        elif port is self._wanted[0][0]:
+            self._wanted = [(port, cycle + 1)]
+            port.wants[_SELF] = cycle + 1
 
     def _count(self, words: int, cycle: int) -> None:
         self._issued = cycle
@@ -107,11 +115,14 @@ class VectorTime(Engine):
             self._behind = WORDS_IN_FLIGHT - 1
 
     def _next_write(self) -> int:
-        ready, bank, _ = self._pending[0]
-        return bank.next(_SELF, max(ready, self._written[-1] + 1))
+        ready, port, _ = self._pending[0]
+        cycle = port.wants[_SELF] = max(ready, self._written[-1] + 1)
+        return port.next(_SELF, cycle)
 
     def _write(self, cycle: int) -> None:
-        *_, last = self._pending.popleft()
+        _, port, last = self._pending.popleft()
+        port.grant(_SELF, cycle)
+        port.wants[_SELF] = NEVER
         self._written.append(cycle)
         del self._written[0]
         if last:
