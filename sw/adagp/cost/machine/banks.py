@@ -16,7 +16,8 @@ class Port:
 
     Arrays go first. Of the others the vector unit takes turns with stores (reads) and loads (writes) while both want
     the port. Each says in ``wants`` since when it does, asks with ``next`` when it can have it, and takes it with
-    ``grant``, or with ``occupy`` for some cycles at once when ``is_free``.
+    ``grant``, or with ``occupy`` for some cycles at once when it ``is_free``. ``users`` counts the instructions under
+    way that use it.
     """
 
     def __init__(self, banks: "Banks"):
@@ -27,6 +28,7 @@ class Port:
         self._granted = -1
         self._of_vector = True  # the turn
         self.wants = {Engine.VECTOR: NEVER, Engine.LOAD: NEVER, Engine.STORE: NEVER}
+        self.users = {Engine.VECTOR: 0, Engine.LOAD: 0, Engine.STORE: 0}
 
     def take(self, begin: int, end: int, period: int, busy: int) -> None:
         """For an array, from ``begin`` until before ``end``: in each ``period`` the first ``busy`` cycles."""
@@ -34,9 +36,9 @@ class Port:
         self._arrays_end = max(self._arrays_end, end)
 
     def is_free(self, engine: Engine, cycle: int) -> bool:
-        """Whether nobody else uses or wants it from ``cycle`` on, as far as is known."""
+        """Whether nobody else uses it from ``cycle`` on, as far as is known."""
         return (cycle >= self._arrays_end and cycle > self._granted and cycle > self._occupied[1]
-                and self._other(engine) == NEVER)
+                and not any(users for other, users in self.users.items() if other is not engine))
 
     def next(self, engine: Engine, cycle: int) -> int:
         """The first cycle from ``cycle`` on in which ``engine`` can have it."""

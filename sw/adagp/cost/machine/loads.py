@@ -16,6 +16,9 @@ from .runs import nested, starts
 TRANSFERS = 8
 """Instructions whose data may be requested before the first of them is done."""
 
+_WRITE = latencies.WRITTEN - 1
+"""Cycles from the alignment of a chunk to its write."""
+
 _SLICE = 8
 """Chunks that are written in a step."""
 
@@ -45,9 +48,14 @@ class LoadTime(Engine):
         begun = self._writes.begin(offered)
         if i.opcode == Opcode.FILL:
             self.free = begun
-            self._requests.follow(self._fill(i, begun))
+            fill = self._fill(i, begun)
+            if fill.port:
+                fill.port.users[Engines.LOAD] += 1
+            self._requests.follow(fill)
             return
         port = None if i.memory != Memory.VECTOR else self._banks.writes(i.destination // self._config.vector_lanes)
+        if port:
+            port.users[Engines.LOAD] += 1
         self._requests.begin(_Transfer(bool(i.local), bool(i.transpose), port, begun), self._runs_of(i))
         self.free = self._requests.taken
 
@@ -277,12 +285,12 @@ class _Writes:
 
     @property
     def time(self) -> int:
-        """When the next chunk can be aligned at the earliest."""
+        """When the next chunk can be aligned at the earliest, or written if others may be in its way then."""
         if not self._chunks:
             return NEVER
         if self._chunks[0].rows:
             self._drain()
-        return self._least(self._chunks[0])
+        return self._least(self._chunks[0]) + (_WRITE if self._chunks[0].port else 0)
 
     def _least(self, chunks: _Chunks) -> int:
         least = max(self._went + 1, chunks.first + chunks.done)
@@ -297,7 +305,8 @@ class _Writes:
 
     def step(self) -> None:
         """Some chunks of the first in line."""
-        chunks, begin = self._chunks[0], self.time
+        chunks = self._chunks[0]
+        begin = self._least(chunks)
         if chunks.fill and not chunks.done:
             self._overtake(begin)
             begin = max(begin, self._went + 1)
@@ -332,19 +341,18 @@ class _Writes:
 
     def _into_vector(self, port: Port, begin: int, count: int, went: int) -> tuple[int, int]:
         """How many chunks go now, and when the last of them does."""
-        write = latencies.WRITTEN - 1
-        if port.is_free(Engines.LOAD, begin + write):
-            port.occupy(went - count + 1 + write, went + write)
+        cycle = went - count + 1 + _WRITE
+        if port.is_free(Engines.LOAD, begin + _WRITE):
+            port.occupy(cycle, went + _WRITE)
             port.wants[Engines.LOAD] = NEVER
             return count, went
-        cycle = went - count + 1 + write
         port.wants[Engines.LOAD] = min(cycle, port.wants[Engines.LOAD])
         granted = port.next(Engines.LOAD, cycle)
         if granted > cycle:
-            return 0, granted - write - 1
+            return 0, granted - _WRITE - 1
         port.grant(Engines.LOAD, granted)
         port.wants[Engines.LOAD] = NEVER
-        return 1, granted - write
+        return 1, granted - _WRITE
 
     def _align(self, chunks: _Chunks, count: int, went: int) -> None:
         """``count`` chunks, the last of them in cycle ``went``."""
@@ -369,6 +377,8 @@ class _Writes:
 
     def _end(self, chunks: _Chunks) -> None:
         """Of an instruction."""
+        if chunks.port:
+            chunks.port.users[Engines.LOAD] -= 1
         self._group = chunks.group
         self._completed.append(self._freed[-1] + 2 if chunks.rows else self._went + latencies.WRITTEN)
         self.begun.popleft()

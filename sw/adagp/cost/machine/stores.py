@@ -59,6 +59,7 @@ class StoreTime(Engine):
         self._port = self._banks.reads(i.source // config.vector_lanes)
         self._piece = max(offered + 1, self._piece)
         self._offered = offered
+        self._port.users[Engines.STORE] += 1
         self._open()
 
     def step(self) -> None:
@@ -98,6 +99,7 @@ class StoreTime(Engine):
         self._turn, self._beat = self._turn + 1, 0
         self.free = max(self._piece - max(1, self._count // self._groups) + 1, self._offered + 1)
         if self.accepts:
+            self._port.users[Engines.STORE] -= 1
             self.completed.append(self._done)
 
     def _pieces(self, i, size: int) -> int:

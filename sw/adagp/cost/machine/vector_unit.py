@@ -46,6 +46,8 @@ class VectorTime(Engine):
         self._every, self._behind = i.each, i.behind
         self.free = self._issued = max(offered, self._issued)
         self._left = i.count0 * i.count1 * i.count2
+        for port in (self._a, self._b, self._d):
+            port.users[_SELF] += 1
 
     def step(self) -> None:
         if self._left and self._is_free():
@@ -76,6 +78,7 @@ class VectorTime(Engine):
         self._d.occupy(write - (words - 1) * step, write)
         self._count(words, last)
         if not self._left:
+            self._d.users[_SELF] -= 1
             self.completed.append(write + 1)
 
     def _first_cycle(self) -> int:
@@ -111,6 +114,9 @@ class VectorTime(Engine):
     def _count(self, words: int, cycle: int) -> None:
         self._issued = cycle
         self._left -= words
+        if not self._left:
+            self._a.users[_SELF] -= 1
+            self._b.users[_SELF] -= 1
         if not self._every:
             self._behind = WORDS_IN_FLIGHT - 1
 
@@ -126,4 +132,5 @@ class VectorTime(Engine):
         self._written.append(cycle)
         del self._written[0]
         if last:
+            port.users[_SELF] -= 1
             self.completed.append(cycle + 1)
