@@ -19,8 +19,8 @@ TRANSFERS = 8
 _WRITE = latencies.WRITTEN - 1
 """Cycles from the alignment of a chunk to its write."""
 
-_SLICE = 8
-"""Chunks that are written in a step."""
+_SLICE = 16
+"""Chunks that are written to the vector memory in a step."""
 
 
 class LoadTime(Engine):
@@ -311,9 +311,9 @@ class _Writes:
             self._overtake(begin)
             begin = max(begin, self._went + 1)
         if chunks.done < chunks.chunks:
-            count = min(_SLICE, chunks.chunks - chunks.done)
-            if chunks.port and not chunks.port.is_free(Engines.LOAD, begin):
-                count = 1
+            count = chunks.chunks - chunks.done
+            if chunks.port:
+                count = min(count, _SLICE) if chunks.port.is_free(Engines.LOAD, begin) else 1
             ends = chunks.done + count == chunks.chunks
             went = max(begin + count - 1, chunks.final if ends else 0)
             if chunks.port:

@@ -41,6 +41,7 @@ class _Queue:
         self.waiting: deque[tuple[int, int]] = deque()  # index, cycle of dispatch
         self.left = deque([-latencies.QUEUE] * depth)  # when the latest instructions left
         self.done = deque([-latencies.TOKEN] * latencies.IN_FLIGHT)
+        self.offer: int | None = None  # when the first that waits is offered; None if that has to be found out
         self.running: deque[int] = deque()  # handed over, not complete
         self.given = False  # the first that waits is handed over
         self.tokens: dict[Engine, deque[int]] = {engine: deque() for engine in Engine}
@@ -77,8 +78,10 @@ class ProgramTime:
                 cycle = queue.model.time
                 if cycle < best:
                     best, who, offers = cycle, queue, False
-                if queue.model.accepts and (cycle := self._offer(queue)) < best:
-                    best, who, offers = cycle, queue, True
+                if queue.offer is None:
+                    queue.offer = self._offer(queue)
+                if queue.offer < best and queue.model.accepts:
+                    best, who, offers = queue.offer, queue, True
             if best == NEVER:
                 break
             self._banks.now = max(self._banks.now, best)
@@ -105,6 +108,7 @@ class ProgramTime:
     def _dispatch(self, cycle: int) -> None:
         queue = self._queues[_ENGINE[self._instructions[self._next].opcode]]
         queue.waiting.append((self._next, cycle))
+        queue.offer = None
         self._dispatched = cycle
         self._next += 1
 
@@ -147,18 +151,20 @@ class ProgramTime:
 
     def _leave(self, queue: _Queue) -> None:
         """The engine has taken the head."""
-        index, _ = queue.waiting.popleft()
-        queue.given = False
+        queue.waiting.popleft()
+        queue.given, queue.offer = False, None
         queue.left.append(queue.model.free)
         queue.left.popleft()
 
     def _complete(self, queue: _Queue, cycle: int) -> None:
         index = queue.running.popleft()
         self.done[index] = cycle
+        queue.offer = None
         queue.done.append(cycle)
         queue.done.popleft()
         for engine in engines(self._instructions[index].signal):
             queue.tokens[engine].append(cycle)
+            self._queues[engine].offer = None
 
 
 class _Fetch:

@@ -12,7 +12,7 @@ from .engine import NEVER, Engine
 
 _SELF = Engines.VECTOR
 
-_AHEAD = 16
+_AHEAD = 32
 """Cycles that are looked at together: fewer than an array takes from an instruction to its first sum."""
 
 
@@ -62,24 +62,43 @@ class VectorTime(Engine):
 
     def _is_free(self) -> bool:
         """Whether nobody can be in the way of the next words."""
-        return (not self._pending and not self._wanted and (not self._every or self._behind == WORDS_IN_FLIGHT - 1)
-                and all(port.is_free(_SELF, self._issued) for port in (self._a, self._b, self._d)))
+        issued = self._issued
+        return (not self._pending and not self._wanted and self._a.is_free(_SELF, issued) and self._d.is_free(_SELF, issued)
+                and (self._b is self._a or self._b.is_free(_SELF, issued)))
 
     def _read_many(self) -> None:
-        first, step = self._first_cycle(), self._cycles
-        words = min(self._left, max(1, _AHEAD // step))
-        last = first + words * step - 1
-        write = max(last + latencies.VECTOR_UNIT, self._written[-1] + words)
-        self._written += range(write - (min(words, WORDS_IN_FLIGHT) - 1) * step, write + 1, step)
-        del self._written[:-WORDS_IN_FLIGHT]
-        for port in (self._a, self._b):
+        step, written = self._cycles, self._written
+        first = max(self._issued, written[-1 - self._behind]) + 1
+        if self._every and self._behind < WORDS_IN_FLIGHT - 1:
+            words, last = self._read_dependent(first)
+        else:
+            words = min(self._left, max(1, _AHEAD // step))
+            last = first + words * step - 1
+            write = max(last + latencies.VECTOR_UNIT, written[-1] + words)
+            written += range(write - (min(words, WORDS_IN_FLIGHT) - 1) * step, write + 1, step)
+            del written[:-WORDS_IN_FLIGHT]
+        for port in {self._a, self._b}:
             port.wants[_SELF] = NEVER
             port.occupy(first, last)
-        self._d.occupy(write - (words - 1) * step, write)
+        self._d.occupy(first + latencies.VECTOR_UNIT, written[-1])
         self._count(words, last)
         if not self._left:
             self._d.users[_SELF] -= 1
-            self.completed.append(write + 1)
+            self.completed.append(written[-1] + 1)
+
+    def _read_dependent(self, cycle: int) -> tuple[int, int]:
+        """Words of which each waits for one before: how many, and when the last of them is read."""
+        step, behind, written = self._cycles, self._behind, self._written
+        until, words, last = cycle + _AHEAD, 0, cycle - 1
+        while words < self._left:
+            begin = max(last, written[-1 - behind]) + 1
+            if begin > until:
+                break
+            last = begin + step - 1
+            written.append(max(last + latencies.VECTOR_UNIT, written[-1] + 1))
+            words += 1
+        del written[:-WORDS_IN_FLIGHT]
+        return words, last
 
     def _first_cycle(self) -> int:
         """When the next word can be read, as far as those before it are concerned."""
