@@ -15,7 +15,7 @@ class Port:
     """Reads, or writes, of one bank.
 
     Arrays go first. Of the others the vector unit takes turns with stores (reads) and loads (writes) while both want
-    the port. Each says in ``wants`` since when it does, asks with ``next`` when it can have it, and takes it with
+    the port. Each says with ``want`` since when it does, asks with ``next`` when it can have it, and takes it with
     ``grant``, or with ``occupy`` for some cycles at once when it ``is_free``. ``users`` counts the instructions under
     way that use it.
     """
@@ -33,6 +33,7 @@ class Port:
     def take(self, begin: int, end: int, period: int, busy: int) -> None:
         """For an array, from ``begin`` until before ``end``: in each ``period`` the first ``busy`` cycles."""
         self._arrays.append((begin, end, period, busy))
+        self._banks.version += 1
         self._arrays_end = max(self._arrays_end, end)
 
     def is_free(self, engine: Engine, cycle: int) -> bool:
@@ -53,7 +54,14 @@ class Port:
             else:
                 return free
 
+    def want(self, engine: Engine, cycle: int) -> None:
+        """``engine`` wants it from ``cycle`` on, or with NEVER no longer."""
+        if self.wants[engine] != cycle:
+            self.wants[engine] = cycle
+            self._banks.version += 1
+
     def grant(self, engine: Engine, cycle: int) -> None:
+        self._banks.version += 1
         if self._other(engine) <= cycle:
             self._of_vector = engine is not Engine.VECTOR
         self._granted = cycle
@@ -61,6 +69,7 @@ class Port:
     def occupy(self, first: int, last: int) -> None:
         """Takes all cycles up to ``last``; who comes meanwhile gets every other one."""
         self._occupied = first, last
+        self._banks.version += 1
 
     def _other(self, engine: Engine) -> int:
         """Since when somebody else wants it."""
@@ -79,10 +88,10 @@ class Port:
 
 class Banks:
     """The banks of the vector memory; each can be read and written in one cycle. ``now`` is the present: nothing is
-    decided for cycles before it."""
+    decided for cycles before it. ``version`` changes with anything that may move somebody's turn."""
 
     def __init__(self, config: AcceleratorConfig):
-        self.now = 0
+        self.now = self.version = 0
         self._size = config.vector_words // config.vector_banks
         self._reads, self._writes = ([Port(self) for _ in range(config.vector_banks)] for _ in range(2))
 

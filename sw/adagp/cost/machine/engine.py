@@ -15,6 +15,8 @@ class Engine:
     gets the cycle in which each instruction is complete, in order.
     """
 
+    watches = False
+    """Whether ``time`` depends on what others do at the banks."""
     holds = False
     accepts = True
     time = NEVER

@@ -344,14 +344,14 @@ class _Writes:
         cycle = went - count + 1 + _WRITE
         if port.is_free(Engines.LOAD, begin + _WRITE):
             port.occupy(cycle, went + _WRITE)
-            port.wants[Engines.LOAD] = NEVER
+            port.want(Engines.LOAD, NEVER)
             return count, went
-        port.wants[Engines.LOAD] = min(cycle, port.wants[Engines.LOAD])
+        port.want(Engines.LOAD, min(cycle, port.wants[Engines.LOAD]))
         granted = port.next(Engines.LOAD, cycle)
         if granted > cycle:
             return 0, granted - _WRITE - 1
         port.grant(Engines.LOAD, granted)
-        port.wants[Engines.LOAD] = NEVER
+        port.want(Engines.LOAD, NEVER)
         return 1, granted - _WRITE
 
     def _align(self, chunks: _Chunks, count: int, went: int) -> None:

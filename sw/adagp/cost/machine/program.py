@@ -41,6 +41,7 @@ class _Queue:
         self.waiting: deque[tuple[int, int]] = deque()  # index, cycle of dispatch
         self.left = deque([-latencies.QUEUE] * depth)  # when the latest instructions left
         self.done = deque([-latencies.TOKEN] * latencies.IN_FLIGHT)
+        self.time, self.stale, self.version = NEVER, True, -1  # of the engine's next step
         self.offer: int | None = None  # when the first that waits is offered; None if that has to be found out
         self.running: deque[int] = deque()  # handed over, not complete
         self.given = False  # the first that waits is handed over
@@ -60,7 +61,7 @@ class ProgramTime:
             models[Engine.PREDICTOR] = ArrayTime(config, config.predictor_array, banks)
         self._queues = {engine: _Queue(engine, model, config.queue_depth) for engine, model in models.items()}
         self._fetch = _Fetch(config, self._reads, len(program), address)
-        self._fetch = _Fetch(config, self._reads, len(program), address)
+        self._moved = True  # what fetch and dispatch wait for
         self._next = 0
         self._dispatched = 0
         self.offered = [0] * len(self._instructions)
@@ -68,25 +69,30 @@ class ProgramTime:
 
     def run(self) -> int:
         """Cycles of the whole program."""
-        queues, last = list(self._queues.values()), len(self._instructions) - 1
+        queues, last, banks = list(self._queues.values()), len(self._instructions) - 1, self._banks
         while True:
-            dispatched = self._dispatch_time() if self._next < last else NEVER
-            best, who = self._fetch.time, self._fetch
-            if dispatched < best:
-                best, who = dispatched, None
+            if self._moved:
+                self._moved = False
+                self._dispatches = self._dispatch_time() if self._next < last else NEVER
+                self._fetches = self._fetch.time
+            best, who = self._fetches, self._fetch
+            if self._dispatches < best:
+                best, who = self._dispatches, None
             for queue in queues:
-                cycle = queue.model.time
-                if cycle < best:
-                    best, who, offers = cycle, queue, False
+                if queue.stale or queue.version != banks.version and queue.model.watches:
+                    queue.time, queue.stale, queue.version = queue.model.time, False, banks.version
+                if queue.time < best:
+                    best, who, offers = queue.time, queue, False
                 if queue.offer is None:
                     queue.offer = self._offer(queue)
                 if queue.offer < best and queue.model.accepts:
                     best, who, offers = queue.offer, queue, True
             if best == NEVER:
                 break
-            self._banks.now = max(self._banks.now, best)
+            banks.now = max(banks.now, best)
             if who is self._fetch:
                 who.step()
+                self._moved = self._queues[Engine.LOAD].stale = True
             elif who is None:
                 self._dispatch(best)
             else:
@@ -109,6 +115,7 @@ class ProgramTime:
         queue = self._queues[_ENGINE[self._instructions[self._next].opcode]]
         queue.waiting.append((self._next, cycle))
         queue.offer = None
+        self._moved = True
         self._dispatched = cycle
         self._next += 1
 
@@ -129,13 +136,15 @@ class ProgramTime:
 
     def _advance(self, queue: _Queue, cycle: int, offers: bool) -> None:
         """The engine goes on, or takes the instruction that the queue ``offers``."""
-        engine = queue.model
+        engine, accepted = queue.model, self._reads.accepted
+        queue.stale = True
         if offers:
             self._take(queue, cycle)
             engine.begin(self._instructions[queue.waiting[0][0]], cycle)
             queue.given = True
         else:
             engine.step()
+        self._moved |= accepted != self._reads.accepted
         if queue.given and not engine.holds:
             self._leave(queue)
         while engine.completed:
@@ -152,7 +161,7 @@ class ProgramTime:
     def _leave(self, queue: _Queue) -> None:
         """The engine has taken the head."""
         queue.waiting.popleft()
-        queue.given, queue.offer = False, None
+        queue.given, queue.offer, self._moved = False, None, True
         queue.left.append(queue.model.free)
         queue.left.popleft()
 

@@ -39,13 +39,17 @@ class StoreTime(Engine):
         return not self.holds
 
     @property
+    def watches(self) -> bool:
+        return self.holds
+
+    @property
     def time(self) -> int:
         if self.accepts:
             return NEVER
         if not self._reads:
             return self._piece
-        cycle = self._port.wants[Engines.STORE] = self._piece + 1
-        return self._port.next(Engines.STORE, cycle)
+        self._port.want(Engines.STORE, self._piece + 1)
+        return self._port.next(Engines.STORE, self._piece + 1)
 
     def begin(self, i, offered: int) -> None:
         config, size = self._config, Format(i.format).bytes
@@ -73,7 +77,7 @@ class StoreTime(Engine):
                 self._piece += self._reads
                 port.occupy(cycle, self._piece)
                 self._reads = 0
-            port.wants[Engines.STORE] = NEVER
+            port.want(Engines.STORE, NEVER)
             if self._reads:
                 return
         self._piece = max(self._piece + self._others, self._wait_for_room(self._burst) + 1)

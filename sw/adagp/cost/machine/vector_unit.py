@@ -33,6 +33,10 @@ class VectorTime(Engine):
         return self._left == 0
 
     @property
+    def watches(self) -> bool:
+        return self._left > 0 or bool(self._pending)
+
+    @property
     def time(self) -> int:
         return min(self._next_read() if self._left else NEVER, self._next_write() if self._pending else NEVER)
 
@@ -78,7 +82,7 @@ class VectorTime(Engine):
             written += range(write - (min(words, WORDS_IN_FLIGHT) - 1) * step, write + 1, step)
             del written[:-WORDS_IN_FLIGHT]
         for port in {self._a, self._b}:
-            port.wants[_SELF] = NEVER
+            port.want(_SELF, NEVER)
             port.occupy(first, last)
         self._d.occupy(first + latencies.VECTOR_UNIT, written[-1])
         self._count(words, last)
@@ -113,7 +117,7 @@ class VectorTime(Engine):
                 return NEVER
             self._wanted = [(self._a, start), (self._b, start)] if self._b is not self._a else [(self._a, start)] * self._cycles
             for port, _ in self._wanted:
-                port.wants[_SELF] = start
+                port.want(_SELF, start)
         return min(port.next(_SELF, since) for port, since in self._wanted)
 
     def _read(self, cycle: int) -> None:
@@ -121,14 +125,14 @@ class VectorTime(Engine):
             if port.next(_SELF, since) == cycle:
                 break
         port.grant(_SELF, cycle)
-        port.wants[_SELF] = NEVER
+        port.want(_SELF, NEVER)
         self._wanted.remove((port, since))
         if not self._wanted:
             self._count(1, cycle)
             self._pending.append((cycle + latencies.VECTOR_UNIT, self._d, not self._left))
         elif port is self._wanted[0][0]:
             self._wanted = [(port, cycle + 1)]
-            port.wants[_SELF] = cycle + 1
+            port.want(_SELF, cycle + 1)
 
     def _count(self, words: int, cycle: int) -> None:
         self._issued = cycle
@@ -141,13 +145,14 @@ class VectorTime(Engine):
 
     def _next_write(self) -> int:
         ready, port, _ = self._pending[0]
-        cycle = port.wants[_SELF] = max(ready, self._written[-1] + 1)
+        cycle = max(ready, self._written[-1] + 1)
+        port.want(_SELF, cycle)
         return port.next(_SELF, cycle)
 
     def _write(self, cycle: int) -> None:
         _, port, last = self._pending.popleft()
         port.grant(_SELF, cycle)
-        port.wants[_SELF] = NEVER
+        port.want(_SELF, NEVER)
         self._written.append(cycle)
         del self._written[0]
         if last:
