@@ -25,7 +25,9 @@ from .check import ImpossibleTimeline, check, weights_seen
 from .costs import LayerTime, PipelineCost, StageCost, balance
 from .events import Event, Timeline
 from .slots import Kind, Pipeline
+from .speedup import PipelineSpeedup, network_speedups, paper_speedups, period, run_time, speedup
 from .timeline import timeline
 
-__all__ = ["Event", "ImpossibleTimeline", "Kind", "LayerTime", "Pipeline", "PipelineCost", "StageCost", "Timeline",
-           "balance", "check", "timeline", "weights_seen"]
+__all__ = ["Event", "ImpossibleTimeline", "Kind", "LayerTime", "Pipeline", "PipelineCost", "PipelineSpeedup", "StageCost",
+           "Timeline", "balance", "check", "network_speedups", "paper_speedups", "period", "run_time", "speedup",
+           "timeline", "weights_seen"]
