@@ -62,35 +62,25 @@ def test_a_chimera_whose_micro_batches_all_go_down_is_refused():
 
 
 def test_old_weights_are_refused():
-    late = PipelineCost(stages=(StageCost(prediction=1),) * 4, predictor_array=True)
-    done = timeline(Pipeline.GPIPE, [GP, GP], devices=4, micro_batches=4, costs=late)
-    entry = FORWARD | {"batch": 1}
-    early = changed(done, moved(-1), **entry)
-    assert [version for event, version in weights_seen(early).items() if event.start < 5] == [0] * len(
-        [event for event in early.events if event.kind is F and event.start < 5])
+    costs = PipelineCost(stages=(StageCost(prediction=1),) * 4, predictor_array=True)
+    done = timeline(Pipeline.GPIPE, [GP, GP], devices=4, micro_batches=4, costs=costs)
+    hasty = changed(done, moved(-1), **FORWARD | {"batch": 1})
+    assert [version for event, version in weights_seen(hasty).items() if event.start == 4] == [0] * 4
     with pytest.raises(ImpossibleTimeline, match="must see the weights after 1 updates, not 0"):
-        check(early)
+        check(hasty)
 
 
-def test_weights_that_one_replica_has_yet_to_pass_are_refused():
+def test_an_update_before_the_other_replica_has_done_its_half_is_refused():
     done = timeline(Pipeline.CHIMERA, [GP], devices=2, micro_batches=2)
-    first = changed(done, moved(-1), kind=P, stage=1, device=1)
     with pytest.raises(ImpossibleTimeline, match="the event must come after"):
-        check(first)
+        check(changed(done, moved(-1), kind=P, stage=1, device=1))
 
 
 def test_predictions_without_the_training_before_are_refused():
-    costs = PipelineCost(stages=(StageCost(training=5),) * 2, predictor_array=True)
+    costs = PipelineCost(stages=(StageCost(training=0.5),) * 2, predictor_array=True)
     done = timeline(Pipeline.GPIPE, [BP, GP], devices=2, micro_batches=2, costs=costs)
-    predictions = [event for event in done.events if event.kind is P]
-    assert predictions[0].start > 9 + 2  # it waits for its array, not for the forward passes
-    with pytest.raises(ImpossibleTimeline, match="one thing at a time|after the training before"):
-        check(changed(done, moved(-1), kind=P, stage=0))
-    apart = replace(done, events=tuple(  # as if the device had one array more
-        replace(event, start=event.start - 1, end=event.end - 1) if event is predictions[0] else event
-        for event in done.events if event.kind is not T))
-    with pytest.raises(ImpossibleTimeline, match="something must happen"):
-        check(apart)
+    with pytest.raises(ImpossibleTimeline, match="a prediction must come after the training before"):
+        check(changed(done, moved(100), kind=T, stage=0))
 
 
 @pytest.mark.parametrize("pipeline", Pipeline)

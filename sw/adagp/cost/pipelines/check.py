@@ -46,17 +46,17 @@ def weights_seen(timeline: Timeline) -> dict[Event, int]:
     In Phase BP a stage is updated when the last backward pass through any of its replicas has ended, in
     Phase GP when a replica's prediction has ended (``late`` before that for a batch that enters then).
     """
-    updates = defaultdict(lambda: defaultdict(float))  # by replica and batch
+    updates = defaultdict(dict)  # by replica, then batch
     for event in timeline.events:
         if event.kind is Kind.PREDICTION:
             updates[event.stage, event.device][event.batch] = event.end - timeline.costs.stages[event.stage].late
         elif event.kind is Kind.BACKWARD:
             for device in timeline.pipeline.hosts(event.stage, timeline.devices):
                 replica = updates[event.stage, device]
-                replica[event.batch] = max(replica[event.batch], event.end)
+                replica[event.batch] = max(replica.get(event.batch, event.end), event.end)
     seen, ordered = {}, {replica: sorted(times.values()) for replica, times in updates.items()}
     taken = defaultdict(int)
-    for event in timeline.events:  # in the order of their starts
+    for event in sorted(timeline.events, key=lambda event: event.start):
         if event.kind is Kind.FORWARD:
             replica = event.stage, event.device
             while taken[replica] < len(ordered[replica]) and _before(ordered[replica][taken[replica]], event.start):
@@ -66,7 +66,7 @@ def weights_seen(timeline: Timeline) -> dict[Event, int]:
 
 
 def _before(earlier: float, later: float) -> bool:
-    return earlier <= later + _EXACT * max(abs(later), 1e-300)
+    return earlier <= later + _EXACT * abs(later)
 
 
 def _require(holds: bool, rule: str, event: Event) -> None:

@@ -21,8 +21,11 @@ class Pipeline(Enum):
     early and free their activations.
     ``CHIMERA`` (Li and Hoefler 2021): two replicas of each stage and two opposite directions, stage s on
     device s going down and on the mirrored device going up; half of the micro-batches take each. More
-    than ``devices`` micro-batches are direct concatenations of units of ``devices`` (forward doubling
-    would fill the gaps between them at twice the activations).
+    than ``devices`` micro-batches are a direct concatenation of units of ``devices``. As backward passes
+    are longer than forward ones this leaves gaps between the units, so with many of them the others are
+    faster; forward doubling would fill the gaps at twice the activations.
+
+    Backward passes keep the activations of forward passes and compute nothing again.
     """
 
     GPIPE = "gpipe"
