@@ -15,7 +15,7 @@ from adagp.spec.schedule import Phase
 from .array_size import PAPER_ARRAY, PAPER_PREDICTOR_ARRAY, ArraySize
 from .dataflows import Dataflow, cycles
 from .predictor_work import Predictor
-from .products import Count, Work, lower, stack
+from .products import Work, lower, stack
 from .schedules import Shares
 from .traffic import OPERAND_BYTES, SUM_BYTES, Traffic, accesses, external
 
@@ -164,6 +164,10 @@ class NetworkCost:
         """``layers`` as adagp.models.layer_shapes lists them for a batch; see :meth:`NetworkWork.of`."""
         return cls(NetworkWork.of(layers, predictor, sees_input), hardware, dataflow)
 
+    def on(self, hardware: Hardware) -> "NetworkCost":
+        """The same on another hardware."""
+        return NetworkCost(self.work, hardware, self.dataflow)
+
     @cached_property
     def layers(self) -> tuple[LayerCost, ...]:
         loads = self._low_loads
@@ -184,11 +188,15 @@ class NetworkCost:
         """The predictor's forward pass over the network's, on the main array."""
         return float(self._predict.sum() / self._forward.sum())
 
-    def batch_cycles(self, design: Design, phase: Phase) -> int:
-        """Of a batch of warm-up, Phase BP or Phase GP; those of warm-up and Phase BP are equal."""
+    def layer_cycles(self, design: Design, phase: Phase) -> np.ndarray:
+        """Of each layer in a batch of warm-up, Phase BP or Phase GP; those of warm-up and Phase BP are equal."""
         _require(design, phase)
-        total = self._forward_cycles(design)
-        return int(total if phase is Phase.GP else total + self._backward_cycles(design))
+        forward = self._forward_cycles(design)
+        return forward if phase is Phase.GP else forward + self._backward_cycles(design)
+
+    def batch_cycles(self, design: Design, phase: Phase) -> int:
+        """Of all layers."""
+        return int(self.layer_cycles(design, phase).sum())
 
     def mean_cycles(self, design: Design, shares: Shares) -> float:
         """Of a batch, on average over a schedule. The baseline does back-propagation whatever the schedule."""
@@ -208,24 +216,28 @@ class NetworkCost:
     def _backward(self) -> np.ndarray:
         return self._cycles[Pass.INPUT_GRADIENT] + self._cycles[Pass.WEIGHT_GRADIENT]
 
-    def _forward_cycles(self, design: Design) -> int:
+    def _forward_cycles(self, design: Design) -> np.ndarray:
         match design:
             case Design.BASELINE:
-                return self._forward.sum()
-            case Design.MAX:
-                beside = np.maximum(self._forward[1:], self._predict_beside[:-1])
-                return self._forward[0] + beside.sum() + self._predict_beside[-1]
-        total = (self._forward + self._predict).sum()
-        return total + self._low_loads[0].sum() if design is Design.LOW else total
+                return self._forward
+            case Design.EFFICIENT:
+                return self._forward + self._predict
+            case Design.LOW:
+                return self._forward + self._predict + self._low_loads[0]
+        before = np.concatenate(([0], self._predict_beside[:-1]))
+        cycles = np.maximum(self._forward, before)
+        cycles[-1] += self._predict_beside[-1]
+        return cycles
 
-    def _backward_cycles(self, design: Design) -> int:
+    def _backward_cycles(self, design: Design) -> np.ndarray:
         match design:
             case Design.BASELINE:
-                return self._backward.sum()
-            case Design.MAX:
-                return np.maximum(self._backward, self._train_beside).sum()
-        total = (self._backward + self._train).sum()
-        return total + self._low_loads[1].sum() if design is Design.LOW else total
+                return self._backward
+            case Design.EFFICIENT:
+                return self._backward + self._train
+            case Design.LOW:
+                return self._backward + self._train + self._low_loads[1]
+        return np.maximum(self._backward, self._train_beside)
 
     @cached_property
     def _low_loads(self) -> tuple[np.ndarray, np.ndarray]:
