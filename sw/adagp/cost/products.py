@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import lru_cache
 from math import gcd, prod
 
 import numpy as np
@@ -163,23 +164,31 @@ def _passes(layer: LayerShape, input: tuple[int, ...], output: tuple[int, ...], 
     """Of the convolution of (batch, channels, \\*extent) ``input`` with (filters, channels of a group, \\*kernel)
     ``weight``, with the stride, padding and dilation of ``layer``."""
     down, across = _axes(layer, input[2:], output[2:], weight[2:])
-    groups, batch = input[1] // weight[1], input[0]
-    filters, channels = weight[0] // groups, weight[1]
+    return dict(zip((Pass.FORWARD, Pass.INPUT_GRADIENT, Pass.WEIGHT_GRADIENT), _works(
+        input[1] // weight[1], input[0], weight[0] * weight[1] // input[1], weight[1], down, across)))
+
+
+@lru_cache(maxsize=4096)
+def _works(groups: int, batch: int, filters: int, channels: int, down: _Axis, across: _Axis
+           ) -> tuple[tuple[Work, ...], ...]:
+    """Of forward pass, input gradient and weight gradient; ``filters`` and ``channels`` are of a group. Networks
+    repeat themselves, so much of this has been asked before."""
+    inputs = batch * groups * channels * down.input * across.input
+    outputs = batch * groups * filters * down.output * across.output
     forward = Work(
-        groups=groups, images=batch, filters=filters, channels=channels, source=prod(input),
+        groups=groups, images=batch, filters=filters, channels=channels, source=inputs,
         kernel_rows=down.kernel, kernel_columns=across.kernel, rows=down.output, columns=across.output,
         row_step=down.stride, column_step=across.stride, row_dilation=down.dilation, column_dilation=across.dilation)
     input_gradient = [
-        Work(groups=groups, images=batch, filters=channels, channels=filters, source=prod(output),
+        Work(groups=groups, images=batch, filters=channels, channels=filters, source=outputs,
              kernel_rows=row_taps, kernel_columns=column_taps, rows=rows, columns=columns,
              row_dilation=row_distance, column_dilation=column_distance)
         for rows, row_taps, row_distance in down.classes() for columns, column_taps, column_distance in across.classes()]
     weight_gradient = Work(
-        groups=groups, images=channels, filters=filters, channels=batch, source=prod(input),
+        groups=groups, images=channels, filters=filters, channels=batch, source=inputs,
         kernel_rows=down.output, kernel_columns=across.output, rows=down.kernel, columns=across.kernel,
         row_step=down.dilation, column_step=across.dilation, row_dilation=down.stride, column_dilation=across.stride)
-    passes = {Pass.FORWARD: [forward], Pass.INPUT_GRADIENT: input_gradient, Pass.WEIGHT_GRADIENT: [weight_gradient]}
-    return {each: _parts(works) for each, works in passes.items()}
+    return _parts([forward]), _parts(input_gradient), _parts([weight_gradient])
 
 
 def _parts(works: list[Work]) -> tuple[Work, ...]:
