@@ -106,7 +106,7 @@ def test_mapping_is_that_of_rows_put_on_the_array(name, size):
 
 
 def test_elements_at_work_in_alexnet_as_eyeriss_says():
-    """Chen et al., JSSC 2017, table III: 154 of 168 elements in layer 1, 156 in layers 3 to 5."""
+    """Chen et al., JSSC 2017: 154 of 168 elements in layer 1, 156 in layers 3 to 5."""
     eyeriss = ArraySize(rows=12, columns=14)
     for kernel, rows, channels, at_work in ((11, 55, 3, 154), (3, 13, 256, 156)):
         work = Work(**(BASE | dict(kernel_rows=kernel, rows=rows, channels=channels, filters=64)))
