@@ -7,7 +7,8 @@ from torch import nn
 
 from adagp.cost.array_size import ArraySize
 from adagp.cost.dataflows import Dataflow, cycles
-from adagp.cost.networks import PAPER, Hardware, NetworkCost
+from adagp.cost.hardware import PAPER, Hardware
+from adagp.cost.networks import NetworkCost
 from adagp.cost.predictor_work import Predictor
 from adagp.cost.products import lower
 from adagp.cost.schedules import Shares

@@ -66,6 +66,19 @@ def test_averaging_adds_every_output_in_the_buffer():
         buffer_reads=(4 * 10 * 81 + 10 * 81) * 4, buffer_writes=4 * 10 * 81 * 4 + 10 * 64 * 2)
 
 
+def test_layers_of_other_kinds_are_not_predicted():
+    predictor = Predictor(kinds=("convolution",))
+    assert predictor.predicting(CONVOLUTION) == Predictor().predicting(CONVOLUTION)
+    assert predictor.predictions(CONVOLUTION) == 10 * 27
+    assert predictor.predicting(LINEAR) == predictor.training(LINEAR) == ()
+    assert predictor.predictions(LINEAR) == predictor.weights(LINEAR) == 0 and predictor.averaging(LINEAR) == Traffic()
+
+
+def test_products_have_nothing_to_predict():
+    with pytest.raises(ValueError, match="Predictor.kinds must be of convolution, .*, not .'product',."):
+        Predictor(kinds=("product",))
+
+
 @pytest.mark.parametrize("size", (dict(size=7), dict(size=0), dict(channels=0), dict(channels=2.0)))
 def test_impossible_size_is_refused(size):
     (name, value), = size.items()

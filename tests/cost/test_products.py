@@ -151,6 +151,9 @@ def test_stacked_works_keep_their_order():
 @pytest.mark.parametrize("change, message", (
     (dict(kind="sorting"), "kind of layer 'l' must be convolution, transposed convolution, linear, product, not 'sorting'"),
     (dict(input=(0, 6, 9, 10)), r"input of layer 'l' must have extents of at least 1, not \(0, 6, 9, 10\)"),
+    (dict(weight=(4, 5, 3, 3)), "input, weight and output of layer 'l' must fit each other, not be .* and"),
+    (dict(weight=(5, 6, 3, 3)), "input, weight and output of layer 'l' must fit each other"),
+    (dict(weight=(4, 7, 3, 3)), "input, weight and output of layer 'l' must fit each other"),
     (dict(stride=(2, 2)), "layer 'l' must have 4 windows with stride 2, padding 0 and dilation 1, not 7"),
     (dict(input=(3, 6, 9, 10, 2), weight=(4, 6, 3, 3, 1), output=(3, 4, 7, 8, 2)),
      "layer 'l' must have one or two spatial dimensions, not 3")))

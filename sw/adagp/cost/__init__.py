@@ -6,4 +6,5 @@
 
 ``NetworkCost`` puts them together by design and phase; with ``schedules.Shares`` of the phases it gives speed-ups,
 with a table of ``energy`` joules. ``grid`` evaluates the networks, data sets, dataflows and designs of the paper.
+``pipelines`` are of several devices.
 """

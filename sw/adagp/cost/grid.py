@@ -10,7 +10,9 @@ from adagp.spec.config import Design
 from .array_size import ArraySize
 from .dataflows import Dataflow
 from .energy import energy, saving, table
-from .networks import PAPER, Hardware, NetworkCost, NetworkWork
+from .hardware import PAPER, Hardware
+from .network_work import NetworkWork
+from .networks import NetworkCost
 from .predictor_work import Predictor
 from .schedules import Shares
 from .workloads import DATASETS, layers, workload
@@ -69,7 +71,8 @@ def grid(*, datasets: Sequence[str] = tuple(DATASETS), dataflows: Sequence[Dataf
         work = network_work(dataset, network, batch, predictor)
         costs = {flow.value: NetworkCost(work, hardware, flow) for flow in map(Dataflow, dataflows)}
         return NetworkResult(
-            speedups={flow: {design.name: cost.speedup(design, shares) for design in designs} for flow, cost in costs.items()},
+            speedups={flow: {design.name: cost.speedup(design, shares) for design in designs}
+                      for flow, cost in costs.items()},
             b={flow: cost.b for flow, cost in costs.items()}, alpha={flow: cost.alpha for flow, cost in costs.items()},
             seconds=process_time() - began)
 

@@ -1,53 +1,22 @@
 """What a batch of a whole network costs, by design and phase (paper section 6.3)."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from math import prod
 
 import numpy as np
 
 from adagp.models.shapes import LayerShape
-from adagp.spec.config import AcceleratorConfig, Design
+from adagp.spec.config import Design
 from adagp.spec.isa import Pass
 from adagp.spec.schedule import Phase
 
-from .array_size import PAPER_ARRAY, PAPER_PREDICTOR_ARRAY, ArraySize
-from .dataflows import Dataflow, cycles
+from .dataflows import Dataflow
+from .hardware import PAPER, Hardware
+from .network_work import PASSES, NetworkWork
 from .predictor_work import Predictor
-from .products import Work, lower, stack
 from .schedules import Shares
 from .traffic import OPERAND_BYTES, SUM_BYTES, Traffic, accesses, external
-
-PASSES = Pass.FORWARD, Pass.INPUT_GRADIENT, Pass.WEIGHT_GRADIENT
-
-
-@dataclass(frozen=True, kw_only=True)
-class Hardware:
-    """An accelerator, by default the paper's: 180 elements, beside them 80 for the predictor on design MAX, a bus
-    of 128 bits. ``buffer_bytes`` None is a buffer that holds any layer."""
-
-    array: ArraySize = PAPER_ARRAY
-    predictor_array: ArraySize = PAPER_PREDICTOR_ARRAY
-    bus_bytes: int = 16
-    buffer_bytes: int | None = None
-
-    def __post_init__(self):
-        for name in ("bus_bytes", "buffer_bytes"):
-            value = getattr(self, name)
-            if name == "buffer_bytes" and value is None:
-                continue
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise ValueError(f"Hardware.{name} must be an integer of at least 1, not {value!r}")
-
-    @classmethod
-    def of(cls, config: AcceleratorConfig) -> "Hardware":
-        """Arrays and bus of ``config``, with a buffer that holds any layer."""
-        return cls(array=ArraySize(rows=config.rows, columns=config.columns), bus_bytes=config.bus_bytes,
-                   predictor_array=ArraySize(rows=config.predictor_rows, columns=config.predictor_columns))
-
-
-PAPER = Hardware()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,49 +55,6 @@ class LayerCost:
         return self.predict / self.forward
 
 
-@dataclass(frozen=True)
-class _Works:
-    """Works of all layers; ``owners`` has the layer's index for each of them."""
-
-    works: Work
-    owners: np.ndarray
-    layers: int
-
-    @classmethod
-    def of(cls, by_layer: Iterable[Sequence[Work]]) -> "_Works":
-        by_layer = list(by_layer)
-        owners = np.repeat(np.arange(len(by_layer)), [len(works) for works in by_layer])
-        return cls(stack([work for works in by_layer for work in works]), owners, len(by_layer))
-
-    def cycles(self, dataflow: Dataflow, size: ArraySize) -> np.ndarray:
-        """Of each layer."""
-        totals = np.zeros(self.layers, dtype=np.int64)
-        np.add.at(totals, self.owners, cycles(dataflow, self.works, size))
-        return totals
-
-
-@dataclass(frozen=True)
-class NetworkWork:
-    """A network lowered to works: what does not depend on hardware and dataflow."""
-
-    shapes: tuple[LayerShape, ...]
-    predictor: Predictor
-    passes: dict[Pass, _Works]
-    predicting: _Works
-    training: _Works
-
-    @classmethod
-    def of(cls, layers: Sequence[LayerShape], predictor: Predictor = Predictor(), sees_input: Collection[int] = (0,)
-           ) -> "NetworkWork":
-        """``sees_input`` are the indices of the layers that see the network's input."""
-        if not layers:
-            raise ValueError("layers must be at least one layer, not none")
-        lowered = [lower(layer, sees_input=index in sees_input) for index, layer in enumerate(layers)]
-        return cls(tuple(layers), predictor,
-                   {each: _Works.of(passes.get(each, ()) for passes in lowered) for each in PASSES},
-                   _Works.of(map(predictor.predicting, layers)), _Works.of(map(predictor.training, layers)))
-
-
 class NetworkCost:
     """Cycles and bytes of a batch of a network on a hardware with a dataflow.
 
@@ -139,9 +65,9 @@ class NetworkCost:
     | BASELINE | forward | both gradients |
     | EFFICIENT | forward + predict | both gradients + train |
     | LOW | the same + what it loads and stores | the same + what it loads and stores |
-    | MAX | the longer of forward and predict of the layer before; after the last layer its predict | the longer of both gradients and train |
+    | MAX | the longer of forward and the former layer's predict; last its own | the longer of both gradients and train |
 
-    The predictor of MAX runs on its own array. In every phase with a predictor, it predicts; in warm-up and Phase
+    The predictor of MAX runs on its own array, where the last layer's predict follows its forward. In every phase with a predictor, it predicts; in warm-up and Phase
     BP it also trains, in Phase GP nothing else happens. What the vector unit does, and the optimiser, is not counted.
 
     On LOW, the predictor's weights are loaded for every use, and what it computes is stored: predicting,
@@ -248,12 +174,14 @@ class NetworkCost:
                      for moved in (self._low_predicting, self._low_training))
 
     def _low_predicting(self, layer: LayerShape) -> Traffic:
-        return Traffic(external_reads=self.work.predictor.weights(layer) * OPERAND_BYTES,
-                       external_writes=_predicted(layer) * SUM_BYTES)
+        predictor = self.work.predictor
+        return Traffic(external_reads=predictor.weights(layer) * OPERAND_BYTES,
+                       external_writes=predictor.predictions(layer) * SUM_BYTES)
 
     def _low_training(self, layer: LayerShape) -> Traffic:
-        weights = self.work.predictor.weights(layer) * OPERAND_BYTES
-        return Traffic(external_reads=weights + _predicted(layer) * SUM_BYTES, external_writes=weights)
+        predictor = self.work.predictor
+        weights = predictor.weights(layer) * OPERAND_BYTES
+        return Traffic(external_reads=weights + predictor.predictions(layer) * SUM_BYTES, external_writes=weights)
 
     def traffic(self, design: Design, phase: Phase) -> Traffic:
         """Of a batch of warm-up, Phase BP or Phase GP.
@@ -297,8 +225,3 @@ def _require(design: Design, phase: Phase) -> None:
     if phase not in phases:
         raise ValueError(f"phase on design {Design(design).name} must be {', '.join(each.name for each in phases)}, "
                          f"not {phase!r}")
-
-
-def _predicted(layer: LayerShape) -> int:
-    """Weights whose gradients are predicted."""
-    return 0 if layer.kind == "product" else prod(layer.weight)

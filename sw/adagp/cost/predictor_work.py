@@ -10,9 +10,14 @@ from .products import Work, lower
 from .traffic import OPERAND_BYTES, SUM_BYTES, Traffic
 
 
+KINDS = "convolution", "transposed convolution", "linear"
+"""Layers with weights."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Predictor:
-    """Sizes that the paper leaves open; 256 features by default.
+    """Sizes that the paper leaves open, 256 features by default, and the ``kinds`` of layers that it predicts for;
+    others are updated in Phase BP alone.
 
     The outputs of a layer are averaged over the batch and pooled to ``size`` × ``size``. Each output channel is a
     sample of a 3×3 convolution to ``channels``, ReLU, 2×2 pooling and a linear layer, whose outputs are one
@@ -25,8 +30,11 @@ class Predictor:
 
     size: int = 8
     channels: int = 16
+    kinds: tuple[str, ...] = KINDS
 
     def __post_init__(self):
+        if not set(self.kinds) <= set(KINDS):
+            raise ValueError(f"Predictor.kinds must be of {', '.join(KINDS)}, not {self.kinds!r}")
         for name, rule, valid in (("size", "an even integer of at least 2", lambda v: v >= 2 and v % 2 == 0),
                                   ("channels", "an integer of at least 1", lambda v: v >= 1)):
             value = getattr(self, name)
@@ -38,10 +46,10 @@ class Predictor:
         return (self.size // 2) ** 2 * self.channels
 
     def layers(self, layer: LayerShape) -> tuple[LayerShape, ...]:
-        """Its own two layers, as they predict for ``layer``; none where there are no weights."""
-        if not has_weights(layer):
+        """Its own two layers, as they predict for ``layer``; none if they do not."""
+        if layer.kind not in self.kinds:
             return ()
-        samples, size, channels = output_channels(layer), self.size, self.channels
+        samples, size, channels = _output_channels(layer), self.size, self.channels
         outputs = prod(layer.weight) // samples
         return (
             LayerShape(name=f"{layer.name}: predictor's convolution", kind="convolution", input=(samples, 1, size, size),
@@ -63,20 +71,19 @@ class Predictor:
         """How many of its weights ``layer`` uses; biases are not counted."""
         return sum(prod(own.weight) for own in self.layers(layer))
 
+    def predictions(self, layer: LayerShape) -> int:
+        """How many gradients it predicts for ``layer``: one for each of its weights, or none."""
+        return prod(layer.weight) if layer.kind in self.kinds else 0
+
     def averaging(self, layer: LayerShape) -> Traffic:
-        """Adding each output to the average of its channel and pixel, and pooling that, in the buffer."""
-        if not has_weights(layer):
+        """Adding each output to the average of its channel and pixel, and pooling that, in the buffer. The rows of a
+        linear layer are averaged to one."""
+        if layer.kind not in self.kinds:
             return Traffic()
-        channels, outputs = output_channels(layer), prod(layer.output)
-        images = layer.output[0]
+        channels, outputs, images = _output_channels(layer), prod(layer.output), layer.output[0]
         return Traffic(buffer_reads=(outputs + outputs // images) * SUM_BYTES,
                        buffer_writes=outputs * SUM_BYTES + channels * self.size ** 2 * OPERAND_BYTES)
 
 
-def has_weights(layer: LayerShape) -> bool:
-    """Whether there are gradients to predict."""
-    return layer.kind != "product"
-
-
-def output_channels(layer: LayerShape) -> int:
+def _output_channels(layer: LayerShape) -> int:
     return layer.output[-1] if layer.kind == "linear" else layer.output[1]

@@ -84,13 +84,13 @@ def lower(layer: LayerShape, *, sees_input: bool = False) -> dict[Pass, tuple[Wo
     | input gradient | output channels of a group × taps | channels of a group | batch × input pixels |
     | weight gradient | batch × output pixels | output channels of a group | channels of a group × taps |
 
-    In the weight gradient, the gradient of the output is the kernel that is moved over the input. The input
-    gradient of a strided convolution is one work for each class of input pixels that see the same taps, so no
-    inserted zero is multiplied and it takes the multiply-accumulates of the forward pass, but for the borders;
-    pixels that see no tap are no work. A transposed convolution is the same with forward pass and input gradient
-    exchanged. A linear layer is a 1×1 convolution of an image of one row with a pixel for each of its rows; a
-    product of activations is a grouped one, with the gradients of both factors as input gradients and no weight
-    gradient.
+    In the weight gradient, the gradient of the output is the kernel that is moved over the input, so it is what a
+    weight-stationary array keeps (this project's machine keeps the input instead). The input gradient of a strided
+    convolution is one work for each class of input pixels that see the same taps, so no inserted zero is
+    multiplied and it takes the multiply-accumulates of the forward pass, but for the borders; pixels that see no
+    tap are no work. A transposed convolution is the same with forward pass and input gradient exchanged. A linear
+    layer is a 1×1 convolution of an image of one row with a pixel for each of its rows; a product of activations is
+    a grouped one, with the gradients of both factors as input gradients and no weight gradient.
 
     A layer that ``sees_input`` of the network has no input gradient. ValueError, with the layer's name, if it is
     of no known kind, has other than one or two spatial dimensions, an empty tensor, or shapes that do not fit.
@@ -164,8 +164,12 @@ def _passes(layer: LayerShape, input: tuple[int, ...], output: tuple[int, ...], 
     """Of the convolution of (batch, channels, \\*extent) ``input`` with (filters, channels of a group, \\*kernel)
     ``weight``, with the stride, padding and dilation of ``layer``."""
     down, across = _axes(layer, input[2:], output[2:], weight[2:])
+    groups = input[1] // weight[1]
+    if (input[0], input[1], weight[0] % max(groups, 1)) != (output[0], groups * weight[1], 0) or weight[0] != output[1]:
+        raise ValueError(f"input, weight and output of layer {layer.name!r} must fit each other, not be {layer.input}, "
+                         f"{layer.weight} and {layer.output}")
     return dict(zip((Pass.FORWARD, Pass.INPUT_GRADIENT, Pass.WEIGHT_GRADIENT), _works(
-        input[1] // weight[1], input[0], weight[0] * weight[1] // input[1], weight[1], down, across)))
+        groups, input[0], weight[0] // groups, weight[1], down, across)))
 
 
 @lru_cache(maxsize=4096)
