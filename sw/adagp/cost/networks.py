@@ -67,8 +67,9 @@ class NetworkCost:
     | LOW | the same + what it loads and stores | the same + what it loads and stores |
     | MAX | the longer of forward and the former layer's predict; last its own | the longer of both gradients and train |
 
-    The predictor of MAX runs on its own array, where the last layer's predict follows its forward. In every phase with a predictor, it predicts; in warm-up and Phase
-    BP it also trains, in Phase GP nothing else happens. What the vector unit does, and the optimiser, is not counted.
+    The predictor of MAX runs on its own array; the last layer's predict follows its forward there. In every phase
+    with a predictor, it predicts; in warm-up and Phase BP it also trains, in Phase GP nothing else happens. What the
+    vector unit does, and the optimiser, is not counted.
 
     On LOW, the predictor's weights are loaded for every use, and what it computes is stored: predicting,
     the predicted gradients; training, which reads those again, its new weights. Weights are operands, predicted
