@@ -22,6 +22,9 @@ class LayerShape:
     | transposed convolution | the same | (inputs, outputs/groups, \*kernel) | the same |
     | linear | (rows, inputs) | (outputs, inputs) | (rows, outputs) |
     | product (of activations) | (\*batch, rows, inner) | (\*batch, inner, columns) | (\*batch, rows, columns) |
+
+    ``stride``, ``padding`` and ``dilation`` have an entry for each dimension of the kernel; a layer without a
+    kernel has none.
     """
 
     name: str
@@ -29,6 +32,9 @@ class LayerShape:
     input: tuple[int, ...]
     weight: tuple[int, ...]
     output: tuple[int, ...]
+    stride: tuple[int, ...] = ()
+    padding: tuple[int, ...] = ()
+    dilation: tuple[int, ...] = ()
 
     @property
     def multiply_accumulates(self) -> int:
@@ -82,11 +88,14 @@ class _Record(TorchDispatchMode):
         self.layers: list[LayerShape] = []
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        output = function(*args, **(kwargs or {}))
         aten = torch.ops.aten
+        if function.overloadpacket is aten.native_batch_norm:  # most of the time, if PyTorch takes it apart
+            return torch.empty_like(args[0]), args[0].new_empty(0), args[0].new_empty(0)
+        output = function(*args, **(kwargs or {}))
         match function.overloadpacket:
             case aten.convolution:
-                self._add("transposed convolution" if args[6] else "convolution", args[0], args[1].shape, output)
+                kernel = dict(zip(("stride", "padding", "dilation"), map(tuple, args[3:6])))
+                self._add("transposed convolution" if args[6] else "convolution", args[0], args[1].shape, output, **kernel)
             case aten.mm | aten.bmm:
                 self._add_product(*args[:2], output)
             case aten.addmm | aten.baddbmm:
@@ -99,9 +108,9 @@ class _Record(TorchDispatchMode):
         else:
             self._add("product", first, second.shape, output)
 
-    def _add(self, kind: str, first: torch.Tensor, second: torch.Size, output: torch.Tensor) -> None:
+    def _add(self, kind: str, first: torch.Tensor, second: torch.Size, output: torch.Tensor, **kernel) -> None:
         self.layers.append(LayerShape(name=self.within[-1], kind=kind, input=tuple(first.shape),
-                                      weight=tuple(second), output=tuple(output.shape)))
+                                      weight=tuple(second), output=tuple(output.shape), **kernel))
 
 
 def _storage(tensor: torch.Tensor) -> int:
