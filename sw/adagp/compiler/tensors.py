@@ -12,6 +12,10 @@ from adagp.spec.isa import Format
 ALIGNMENT = 64
 
 
+BASES = 8
+"""Base registers of the machine."""
+
+
 class Base(IntEnum):
     """Base registers: state stays, data and labels advance from batch to batch."""
 

@@ -26,7 +26,7 @@ from .predictor import Predictor, PredictorConfig, PredictorProgram
 from .program import ProgramBuilder, Purpose
 from .quality import Quality
 from .residence import Residence
-from .tensors import ALIGNMENT, Base, Tensor
+from .tensors import ALIGNMENT, BASES, Base, Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,6 +184,11 @@ class Training:
         for base, address, stride in self._bases(batches):
             machine.write(f"BASE[{base.value}]", address + batch * stride)
         machine.write("ORDER", batch % machine.read("EPOCH_BATCHES"))
+
+    def bases(self, batches: int) -> tuple[int, ...]:
+        """The base registers as :meth:`configure` sets them for ``batches`` batches of samples."""
+        values = {base.value: address for base, address, _ in self._bases(batches)}
+        return tuple(values.get(base, 0) for base in range(BASES))
 
     def _bases(self, batches: int) -> list[tuple[Base, int, int]]:
         return [(Base.STATE, 0, 0),

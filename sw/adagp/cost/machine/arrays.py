@@ -20,6 +20,7 @@ class ArrayTime(Engine):
         self._began = -1  # the first vector of the last tile
         self._ended = -1  # its last vector
         self._accumulator = -1
+        self.first = -1  # the first vector of the latest instruction
 
     def begin(self, i, offered: int) -> None:
         rows, vectors = self._rows, i.stream_count0 * i.stream_count1 * i.stream_count2
@@ -31,6 +32,7 @@ class ArrayTime(Engine):
         first = max(taken + 1, first_row + rows - (vectors > 1))
         if i.accumulate and i.accumulator == self._accumulator:
             first = max(first, self._began + _RETURN)
+        self.first = first
 
         moving = max(vectors, rows + (vectors == 1))  # cycles from tile to tile
         again = max(moving, _RETURN)  # where the words are the same

@@ -12,6 +12,7 @@ from .banks import Banks, Port
 from .engine import NEVER, Engine
 from .memory import ReadChannel
 from .runs import nested, starts
+from .transfers import block_columns
 
 TRANSFERS = 8
 """Instructions whose data may be requested before the first of them is done."""
@@ -82,7 +83,7 @@ class LoadTime(Engine):
     def _rows_of(self, i, first: int, size: int, cap: int) -> "list[_Run]":
         """Of a transposed load: all rows of a block of columns before the next block."""
         config, runs = self._config, []
-        most = max(32, config.stream_lanes, config.stationary_lanes)
+        most = block_columns(config)
         for start in nested(first, [(i.count1, i.source_stride1), (i.count2, i.source_stride2)]):
             for column in range(0, i.length, most):
                 columns = min(most, i.length - column)

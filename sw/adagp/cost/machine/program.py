@@ -1,7 +1,6 @@
-"""How long a program runs: fetch, dispatch, queues and tokens around the engines."""
+"""When a program does what: fetch, dispatch, queues and tokens around the engines."""
 
 from collections import deque
-from dataclasses import dataclass, field
 
 from adagp.spec.config import AcceleratorConfig
 from adagp.spec.isa import INSTRUCTION_BYTES, Engine, Opcode
@@ -20,19 +19,6 @@ _ENGINE = {Opcode.LOAD: Engine.LOAD, Opcode.FILL: Engine.LOAD, Opcode.ARRAY: Eng
            Opcode.VECTOR: Engine.VECTOR, Opcode.STORE: Engine.STORE}
 
 
-@dataclass(frozen=True, kw_only=True)
-class ProgramCost:
-    """``cycles`` as the counter CYCLES, bytes as BYTES_READ, BYTES_FETCHED and BYTES_WRITTEN. ``offered`` and
-    ``done``: cycles of each instruction, from the beginning of the program."""
-
-    cycles: int
-    bytes_read: int
-    bytes_fetched: int
-    bytes_written: int
-    offered: list[int] = field(repr=False)
-    done: list[int] = field(repr=False)
-
-
 class _Queue:
     """Instructions of an engine that are dispatched, and what they wait for."""
 
@@ -49,7 +35,11 @@ class _Queue:
 
 
 class ProgramTime:
-    """Steps through a program, always with whoever is earliest."""
+    """Steps through a program, always with whoever is earliest.
+
+    ``offered`` and ``done`` have the cycle of each instruction in which its queue offers it to its engine, and in
+    which it is complete; ``entered`` has (instruction, cycle of its first vector) of those of the main array.
+    """
 
     def __init__(self, program: bytes, config: AcceleratorConfig, memory: ExternalMemory, bases: tuple[int, ...], address: int):
         self._instructions = instructions(program)
@@ -64,11 +54,17 @@ class ProgramTime:
         self._moved = True  # what fetch and dispatch wait for
         self._next = 0
         self._dispatched = 0
+        self.entered: list[tuple[int, int]] = []
         self.offered = [0] * len(self._instructions)
         self.done = [0] * len(self._instructions)
 
+    @property
+    def beats(self) -> tuple[int, int]:
+        """Read, the program's own included, and written."""
+        return self._reads.beats, self._writes.beats
+
     def run(self) -> int:
-        """Cycles of the whole program."""
+        """Cycles from its request to its end. ValueError for a program that waits for itself."""
         queues, last, banks = list(self._queues.values()), len(self._instructions) - 1, self._banks
         while True:
             if self._moved:
@@ -142,6 +138,8 @@ class ProgramTime:
             self._take(queue, cycle)
             engine.begin(self._instructions[queue.waiting[0][0]], cycle)
             queue.given = True
+            if queue.engine is Engine.ARRAY:
+                self.entered.append((queue.waiting[0][0], engine.first))
         else:
             engine.step()
         self._moved |= accepted != self._reads.accepted
