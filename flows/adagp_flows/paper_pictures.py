@@ -188,7 +188,8 @@ def _draw_claims(comparisons: Sequence[Comparison], path: Path) -> None:
             colour, marker = _AGREES if each.agrees else _DIFFERS
             axes.plot([1, ratio], [place, place], color=colour, linewidth=1.2)
             axes.plot(ratio, place, marker, color=colour, markersize=6)
-            axes.annotate(told(each), (1, place), xycoords=("axes fraction", "data"), xytext=(8, 0), textcoords="offset points", fontsize=8.5,
+            ours, paper = told(each)
+            axes.annotate(f"{ours} (paper {paper})", (1, place), xycoords=("axes fraction", "data"), xytext=(8, 0), textcoords="offset points", fontsize=8.5,
                           va="center", annotation_clip=False)
         axes.axvline(1, color=_INK, linewidth=0.9)
         axes.set(xlabel="ours ÷ the paper's", ylim=(len(rows) - 0.4, -0.6), xscale="log")
@@ -201,10 +202,12 @@ def _draw_claims(comparisons: Sequence[Comparison], path: Path) -> None:
             (_AGREES, "agrees to the printed digits"), (_DIFFERS, "differs"))], loc="outside lower center", ncols=2, frameon=False)
 
 
-def told(comparison: Comparison) -> str:
+def told(comparison: Comparison) -> tuple[str, str]:
     """Ours, with a digit more than the paper prints, and the paper's."""
     published = comparison.published
+    if published.unit == "cycles":
+        return f"{comparison.ours:.4e}", f"{published.value:.4e}"
     digits = len(f"{published.step:g}".partition(".")[2])
+    ours = digits if published.step == 1 and not published.unit else max(digits, 1 if published.unit else 3)
     unit = f" {published.unit}" if published.unit else ""
-    ours = f"{comparison.ours:.{digits + (published.step < 1 or published.unit == '%')}f}"
-    return f"{ours}{unit} (paper {published.value:.{digits}f}{unit})"
+    return f"{comparison.ours:.{ours}f}{unit}", f"{published.value:.{digits}f}{unit}"
