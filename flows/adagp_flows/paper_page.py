@@ -11,9 +11,7 @@ from .paper_published import ENTRIES, Entry
 from .paper_reasons import Comparison
 from .paper_tables import Cell, Table
 
-_LONG = 12
-"""Rows from which on a table is folded up."""
-_COLOURS = 64
+_COLOURS, _NEAR = 64, 0.02
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #222; background: #fff; max-width: 1080px; margin: 2em auto; padding: 0 1.2em }
 h1 { font-size: 1.6em; line-height: 1.2 } h2 { font-size: 1.15em; margin-top: 2.4em; border-top: 1px solid #ddd; padding-top: .9em }
@@ -30,13 +28,14 @@ def page(comparisons: Sequence[Comparison], tables: Sequence[Table], pictures: P
     """``pictures`` is the folder with the pictures, as PNG; ``note`` says on what everything was computed."""
     by_name = {table.name: table for table in tables}
     agreeing = sum(each.agrees for each in comparisons)
+    near = sum(not each.agrees and abs(each.difference / each.published.value) <= _NEAR for each in comparisons)
     parts = [
         "<!DOCTYPE html>", '<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">',
         f"<title>ADA-GP: the paper's evaluation and ours</title><style>{_STYLE}</style></head><body>",
         "<h1>ADA-GP: the paper’s evaluation, figure by figure, and ours</h1>",
         f"<p>{escape(note)}</p>",
-        f"<p>Of {len(comparisons)} numbers in the paper’s text and tables, {agreeing} come out to the digits that it prints. For the others "
-        "the difference is given, and its reason where a computed number shows it; “not known” is said where none does.</p>",
+        f"<p>Of {len(comparisons)} numbers in the paper’s text and tables, {agreeing} come out to the digits that it prints, "
+        f"{near} more to {_NEAR:.0%}. For all others the difference is given, and its reason where a computed number shows it; “not known” is said where none does.</p>",
         "<nav>", *(f'<a href="#{entry.name}">{escape(entry.title)}</a>' for entry in entries(by_name)), "</nav>",
         _picture("claims", "Ours over the paper's, for every number", pictures),
         *(_section(entry, comparisons, by_name, pictures) for entry in entries(by_name)), "</body></html>"]
@@ -90,7 +89,7 @@ def _table(table: Table) -> str:
     rows = "".join("<tr>" + "".join(f"<td{kind}>{escape(shown(cell))}</td>" for kind, cell in zip(kinds, row)) + "</tr>" for row in table.rows)
     body = f'<div class="wide"><table><tr>{head}</tr>{rows}</table></div>'
     file = f'<a href="{table.name}.csv">{table.name}.csv</a>'
-    if len(table.rows) >= _LONG:
+    if table.folded:
         return f"<details><summary>all {len(table.rows)} rows of {table.name}</summary>{body}</details><p>{file}</p>"
     return f"{body}<p>{file}</p>"
 

@@ -29,8 +29,8 @@ REASONS = {
                  "MobileNet-V2, b = {top_b:.2f}: its depthwise convolutions leave most of the array empty, above all in the weight "
                  "gradient, and have b = {depthwise_b:.2f}, all other layers together {other_b:.2f}. How the paper maps them "
                  "it does not say.",
-    "stages": "{paper} is the number of equal steps, {steps}, which comes out. Real networks have other b than 2: {top} has {top_b:.2f} "
-              "and reaches {ours:.3f}; without it the maximum is {without:.3f}, as stages differ in b.",
+    "stages": "Equal steps with b = 2 give {steps}, and that comes out. Networks have other b, and stages differ: {top} has b = {top_b:.2f} and "
+              "reaches {ours:.3f}; without it the maximum is {without:.3f}.",
     "stages_mean": "In the paper's equal steps only the predictor can bring the average below {steps}, by {paper_loss:.1%}; its alpha "
                    "there is not known. Here it costs {loss:.1%} (without it {free:.3f}), as MAX does its work beside the passes, and "
                    "b is each network's own: without {top} the average is {without:.3f}.",

@@ -20,11 +20,12 @@ Cell = str | int | float | None
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """``name`` is that of its file."""
+    """``name`` is that of its file; ``folded`` if the page need not show it at once."""
 
     name: str
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
+    folded: bool = False
 
     def write(self, path: Path) -> None:
         """As CSV."""
@@ -58,7 +59,7 @@ def steps(evaluation: PaperEvaluation, name: str, pipeline: Pipeline) -> Table:
 
 def layers(evaluation: PaperEvaluation) -> Table:
     return Table(
-        name="figure16", columns=("layer", "baseline", "warm-up", "Phase BP", "Phase GP", "ADA-GP-Efficient", "speed-up"),
+        name="figure16", folded=True, columns=("layer", "baseline", "warm-up", "Phase BP", "Phase GP", "ADA-GP-Efficient", "speed-up"),
         rows=tuple((layer.name, layer.baseline, layer.warmup, layer.bp, layer.gp, spent, layer.baseline / spent)
                    for layer, spent in ((each, each.warmup + each.bp + each.gp) for each in evaluation.layers)))
 
@@ -69,13 +70,13 @@ def speedups(evaluation: PaperEvaluation, name: str, flow: str) -> Table:
         for network, result in evaluation.grid.networks[dataset].items():
             rows.append((DATASET_TITLES[dataset], TITLES[network], *(result.speedups[flow][design.name] for design in DESIGNS)))
         rows.append((DATASET_TITLES[dataset], "geomean", *(evaluation.grid.geomean(dataset, flow, design.name) for design in DESIGNS)))
-    return Table(name=name, columns=("data set", "network", *_design_titles()), rows=tuple(rows))
+    return Table(name=name, columns=("data set", "network", *_design_titles()), rows=tuple(rows), folded=True)
 
 
 def b_alpha(evaluation: PaperEvaluation) -> Table:
     flows = [flow.value for flow in Dataflow]
     return Table(
-        name="b-alpha", columns=("data set", "network", *(f"{what}, {flow}" for what in ("b", "alpha") for flow in flows)),
+        name="b-alpha", folded=True, columns=("data set", "network", *(f"{what}, {flow}" for what in ("b", "alpha") for flow in flows)),
         rows=tuple((DATASET_TITLES[dataset], TITLES[network], *(result.b[flow] for flow in flows),
                     *(result.alpha[flow] for flow in flows))
                    for dataset, results in evaluation.grid.networks.items() for network, result in results.items()))
@@ -118,7 +119,7 @@ def pipeline_speedups(evaluation: PaperEvaluation) -> Table:
         rows += [(PIPELINE_TITLES[pipeline.value], TITLES[network], *pair, *schedule)
                  for network, pair, schedule in zip(gains, pairs, whole)]
         rows.append((PIPELINE_TITLES[pipeline.value], "geomean", *map(geometric_mean, zip(*pairs)), *map(geometric_mean, zip(*whole))))
-    return Table(name="figure20", columns=("pipeline", "network", *_design_titles(), *(f"{title}, with warm-up" for title in _design_titles())),
+    return Table(name="figure20", folded=True, columns=("pipeline", "network", *_design_titles(), *(f"{title}, with warm-up" for title in _design_titles())),
                  rows=tuple(rows))
 
 
@@ -160,7 +161,7 @@ def energies(evaluation: PaperEvaluation) -> Table:
                 memory, arithmetic = (value and value * run_batches() for value in (own["memory"], own["arithmetic"]))
                 rows.append((name, TITLES[network], DESIGN_TITLES[design], own["unit"], memory, arithmetic,
                              *(100 * own["saving"][what] if "saving" in own else None for what in ("memory", "total"))))
-    return Table(name="figure21", columns=("table", "network", "design", "unit", "memory", "arithmetic", "saving of memory %",
+    return Table(name="figure21", folded=True, columns=("table", "network", "design", "unit", "memory", "arithmetic", "saving of memory %",
                                            "saving in all %"), rows=tuple(rows))
 
 
