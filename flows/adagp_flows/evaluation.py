@@ -10,7 +10,9 @@ from torch import nn
 from adagp.cost.dataflows import Dataflow
 from adagp.cost.energy import EnergyBreakdown, energy, saving, table
 from adagp.cost.grid import DESIGNS
-from adagp.cost.networks import PAPER, Hardware, LayerCost, NetworkCost, NetworkWork
+from adagp.cost.hardware import PAPER, Hardware
+from adagp.cost.network_work import NetworkWork
+from adagp.cost.networks import LayerCost, NetworkCost
 from adagp.cost.pipelines import LayerTime, Pipeline, PipelineCost, period
 from adagp.cost.predictor_work import Predictor
 from adagp.cost.schedules import Shares

@@ -57,7 +57,8 @@ def _facts(evaluation: Evaluation, question: Question) -> list[list[str]]:
                  row("saving of energy", lambda cost: cost.saving and cost.saving["total"], ".1%")]
     for pipeline in question.pipelines:
         name = f"speed-up, {question.devices} devices, {pipeline.value}"
-        rows += [row(f"{name}: GP and BP in turn", lambda cost: cost.pipelines and cost.pipelines[pipeline].pair or None, ".3f"),
+        rows += [row(f"{name}: GP and BP in "
+                     "turn", lambda cost: cost.pipelines and cost.pipelines[pipeline].pair or None, ".3f"),
                  row(f"{name}: schedule", lambda cost: cost.pipelines and cost.pipelines[pipeline].schedule or None, ".3f")]
     return rows
 
@@ -84,7 +85,8 @@ def as_json(evaluations: Sequence[Evaluation], question: Question) -> dict:
                      "predictor_array": [hardware.predictor_array.rows, hardware.predictor_array.columns],
                      "buffer_bytes": hardware.buffer_bytes},
         "predictor": {"size": question.predictor.size, "channels": question.predictor.channels},
-        "batch": question.batch, "epochs": question.epochs, "devices": question.devices, "micro_batches": question.micro_batches,
+        "batch": question.batch, "epochs": question.epochs, "devices": question.devices,
+        "micro_batches": question.micro_batches,
         "shares": {name: float(getattr(shares, name)) for name in ("warmup", "bp", "gp")},
         "energy_table": source and _table_as_json(source),
         "evaluations": [_evaluation_as_json(evaluation) for evaluation in evaluations]}
@@ -133,7 +135,8 @@ def _write_csv(rows: Sequence[dict], path: Path) -> None:
 
 
 def _key(evaluation: Evaluation) -> dict:
-    return {"network": evaluation.subject.network, "dataset": evaluation.subject.dataset, "dataflow": evaluation.dataflow.value}
+    subject = evaluation.subject
+    return {"network": subject.network, "dataset": subject.dataset, "dataflow": evaluation.dataflow.value}
 
 
 def _layer_rows(evaluations: Sequence[Evaluation]) -> list[dict]:
@@ -150,7 +153,8 @@ def _row(design: Design, cost: DesignCost) -> dict:
     row = {"design": design.name, "bp_cycles": cost.cycles[Phase.BP], "gp_cycles": cost.cycles.get(Phase.GP),
            "run_cycles": cost.run_cycles, "speedup": cost.speedup}
     if cost.energy:
-        row |= {"memory_energy": cost.energy.memory, "arithmetic_energy": cost.energy.arithmetic, "energy_unit": cost.energy.unit}
+        row |= {"memory_energy": cost.energy.memory, "arithmetic_energy": cost.energy.arithmetic,
+                "energy_unit": cost.energy.unit}
         row |= {f"{name}_saving": cost.saving[name] if cost.saving else None for name in ("memory", "total")}
     for pipeline, gain in cost.pipelines.items():
         row |= {f"{pipeline.value}_speedup": gain.pair, f"{pipeline.value}_speedup_with_schedule": gain.schedule}

@@ -15,7 +15,7 @@ from statistics import fmean
 from tempfile import TemporaryDirectory
 from time import perf_counter
 
-from adagp.cost.networks import PAPER
+from adagp.cost.hardware import PAPER
 from adagp.cost.predictor_work import Predictor
 from adagp.files import replace_file
 
@@ -31,9 +31,12 @@ _RTL_KEYS = "layer", "pass", "design", "model_cycles", "rtl_cycles", "model_byte
 def main(arguments: list[str] | None = None) -> int:
     """``python -m adagp_flows.paper``."""
     parser = argparse.ArgumentParser(prog="paper", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("-o", "--output", type=Path, default=Path("build/paper"), metavar="FOLDER", help="default: %(default)s")
-    parser.add_argument("--without-rtl", action="store_true", help="no simulated RTL next to the model of this project's machine")
-    parser.add_argument("--rtl-layers", type=int, default=8, metavar="N", help="random layers on the RTL (default: %(default)s)")
+    parser.add_argument("-o", "--output", type=Path, default=Path("build/paper"), metavar="FOLDER",
+                        help="default: %(default)s")
+    parser.add_argument("--without-rtl", action="store_true",
+                        help="the model of this project's machine is not compared with it")
+    parser.add_argument("--rtl-layers", type=int, default=8, metavar="N",
+                        help="random layers on the simulated RTL (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of these layers (default: %(default)s)")
     chosen = parser.parse_args(arguments)
     if chosen.rtl_layers < 1:
@@ -78,31 +81,35 @@ def write(evaluation: PaperEvaluation, rtl: Sequence[dict], folder: Path, progre
 
 def _note() -> str:
     predictor, shares = Predictor(), {name: float(getattr(SHARES, name)) for name in ("warmup", "bp", "gp")}
-    return (f"Cost models in closed form: {PAPER.array} elements, on ADA-GP-MAX {PAPER.predictor_array} more for the predictor; batches of "
-            f"{BATCH}, {EPOCHS} epochs, of whose batches {shares['warmup']:.1%} are warm-up, {shares['bp']:.1%} Phase BP and "
-            f"{shares['gp']:.1%} Phase GP; a predictor with {predictor.features} features. Memory bandwidth is not a limit, as in the paper; "
-            "batch, predictor and bus are ours where the paper does not state them.")
+    return (f"Cost models in closed form: {PAPER.array} elements, on ADA-GP-MAX {PAPER.predictor_array} more for the "
+            f"predictor; batches of {BATCH}, {EPOCHS} epochs, of whose batches {shares['warmup']:.1%} are warm-up, "
+            f"{shares['bp']:.1%} Phase BP and {shares['gp']:.1%} Phase GP; a predictor with {predictor.features} features. "
+            "Memory bandwidth is no limit; batch, predictor and bus are assumptions of ours, as the paper does not state "
+            "them.")
 
 
 def as_json(evaluation: PaperEvaluation, comparisons: Sequence[Comparison], rtl: Sequence[dict]) -> dict:
     """The machine-readable report. Savings of "energy_saving" are of memory energy on ADA-GP-Efficient."""
     found = evaluation.grid.as_dict()
     return {
-        "speedup": {dataset: {flow: {design: own | {"geomean": found["geomean"][dataset][flow][design]} for design, own in designs.items()}
-                              for flow, designs in flows.items()} for dataset, flows in found["speedups"].items()},
+        "speedup": {dataset: {flow: {design: own | {"geomean": found["geomean"][dataset][flow][design]}
+                                     for design, own in designs.items()} for flow, designs in flows.items()}
+                    for dataset, flows in found["speedups"].items()},
         "pipeline": {pipeline.value: asdict(steps) for pipeline, steps in evaluation.steps.items()},
         "energy_saving": {table: savings | {"mean": fmean(savings.values())} for table, savings in (
             (table, evaluation.energy_savings(table, ENERGY_DESIGN)) for table in evaluation.energies)},
         "rtl_check": list(rtl),
+        "speedup_convolutions": evaluation.convolutions.as_dict()["geomean"],
         "b": found["b"], "alpha": found["alpha"],
-        "pipeline_networks": {pipeline.value: {network: {design.name: asdict(gain) for design, gain in gains[pipeline].items()}
-                                               for network, gains in evaluation.pipelines.items()} for pipeline in evaluation.steps},
+        "pipeline_networks": {
+            pipeline.value: {network: {design.name: asdict(gain) for design, gain in gains[pipeline].items()}
+                             for network, gains in evaluation.pipelines.items()} for pipeline in evaluation.steps},
         "vgg13_layers": [asdict(layer) for layer in evaluation.layers],
         "training_cycles": evaluation.runs,
         "equal_resources": {resource: larger.as_dict() for resource, larger in evaluation.equal.items()},
         "energy": evaluation.energies,
-        "claims": [asdict(each.published) | {"ours": each.ours, "difference": each.difference, "agrees": each.agrees, "reason": each.reason}
-                   for each in comparisons],
+        "claims": [asdict(each.published) | {"ours": each.ours, "difference": each.difference, "agrees": each.agrees,
+                                             "reason": each.reason} for each in comparisons],
         "settings": {"array": str(PAPER.array), "batch": BATCH, "epochs": EPOCHS, "devices": DEVICES,
                      "shares": {name: float(getattr(SHARES, name)) for name in ("warmup", "bp", "gp")}}}
 

@@ -6,11 +6,12 @@ from pathlib import Path
 from statistics import fmean, geometric_mean
 
 from adagp.cost.grid import DESIGNS
+from adagp.cost.hardware import PAPER
 from adagp.cost.pipelines import Pipeline
 from adagp.files import replace_file
 
 from . import pipeline_picture
-from .paper_evaluation import IMAGES, PaperEvaluation
+from .paper_evaluation import BATCH, IMAGES, PaperEvaluation
 from .paper_published import DATAFLOW_TITLES, DATASET_TITLES, DESIGN_TITLES, PIPELINE_TITLES, PUBLISHED, TITLES
 from .paper_reasons import Comparison
 from .paper_tables import run_batches
@@ -21,13 +22,15 @@ _PHASE_TITLES = {"warmup": "ADA-GP: warm-up", "bp": "ADA-GP: Phase BP", "gp": "A
 _AGREES, _DIFFERS = ("#228833", "o"), (COLOURS["MAX"], "D")
 _INK, _LINE = "#222222", "#555555"
 _STYLE = {"font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "axes.titlelocation": "left",
-          "axes.titleweight": "bold", "axes.titlesize": 11, "axes.axisbelow": True, "svg.fonttype": "path", "hatch.linewidth": 0.6}
+          "axes.titleweight": "bold", "axes.titlesize": 11, "axes.axisbelow": True, "svg.fonttype": "path",
+          "hatch.linewidth": 0.6}
 _LINES = {"mean": ("--", "average", -5), "maximum": (":", "maximum", 3)}
 """What the paper tells of its bars, and how far from the line that is said, in points."""
 _SPEEDUP_FIGURES = {"figure17": "WS", "figure18": "RS", "figure19": "IS", "output-stationary": "OS"}
 
 
-def draw(evaluation: PaperEvaluation, comparisons: Sequence[Comparison], folder: Path, progress: Callable[[str], None]) -> None:
+def draw(evaluation: PaperEvaluation, comparisons: Sequence[Comparison], folder: Path,
+         progress: Callable[[str], None]) -> None:
     """All pictures, as PNG and SVG."""
     import matplotlib  # slow to import, and only needed here
     matplotlib.use("Agg")
@@ -63,7 +66,8 @@ def _draw_speedups(evaluation: PaperEvaluation, flow: str, path: Path) -> None:
             bars = {design.name: evaluation.grid.speedups(dataset, flow, design.name) for design in DESIGNS}
             _draw_bars(one, bars, f"speedup/{dataset}/{flow}")
             one.set_title(f"({letter}) {DATASET_TITLES[dataset]}")
-        _finish_bars(figure, axes, f"Speed-up over back-propagation, {DATAFLOW_TITLES[flow]}, 12×15 elements, batches of 128", f"Baseline-{flow}")
+        _finish_bars(figure, axes, f"Speed-up over back-propagation, {DATAFLOW_TITLES[flow]}, {PAPER.array} elements, "
+                     f"batches of {BATCH}", f"Baseline-{flow}")
 
 
 def _draw_pipelines(evaluation: PaperEvaluation, path: Path) -> None:
@@ -72,7 +76,7 @@ def _draw_pipelines(evaluation: PaperEvaluation, path: Path) -> None:
             _draw_bars(one, {design.name: evaluation.pipeline_speedups(pipeline, design) for design in DESIGNS},
                        f"pipeline/{pipeline.value}")
             one.set_title(f"({letter}) over {PIPELINE_TITLES[pipeline.value]}")
-        _finish_bars(figure, axes, "Speed-up over pipelines of four devices, ImageNet, a batch of Phase GP and one of Phase BP", "Baseline")
+        _finish_bars(figure, axes, "Speed-up over pipelines of four devices, ImageNet, a batch of each phase", "Baseline")
 
 
 def _draw_bars(axes, bars: dict[str, dict[str, float]], key: str) -> None:
@@ -110,19 +114,20 @@ def _finish_bars(figure, axes: Sequence, title: str, baseline: str) -> None:
 def _draw_layers(evaluation: PaperEvaluation, path: Path) -> None:
     with _figure(path, 1, 1, (12, 5)) as (_, (axes,)):
         places = range(len(evaluation.layers))
-        axes.bar([place - 0.2 for place in places], [layer.baseline / 1e9 for layer in evaluation.layers], 0.38, color=COLOURS["BASELINE"],
-                 label="Baseline")
+        axes.bar([place - 0.2 for place in places], [layer.baseline / 1e9 for layer in evaluation.layers], 0.38,
+                 color=COLOURS["BASELINE"], label="Baseline")
         bottom = [0.0] * len(evaluation.layers)
         for phase, colour in _PHASE_COLOURS.items():
             heights = [getattr(layer, phase) / 1e9 for layer in evaluation.layers]
             axes.bar([place + 0.2 for place in places], heights, 0.38, bottom=bottom, color=colour, label=_PHASE_TITLES[phase])
             bottom = [below + height for below, height in zip(bottom, heights)]
         for place, layer, height in zip(places, evaluation.layers, bottom):
-            axes.text(place + 0.02, height, f" {layer.baseline / 1e9 / height:.2f}×", ha="left", va="bottom", fontsize=8.5, color=_INK)
+            axes.text(place + 0.02, height, f" {layer.baseline / 1e9 / height:.2f}×", ha="left", va="bottom", fontsize=8.5,
+                      color=_INK)
         axes.set(ylabel="cycles × 10⁹", title="VGG13 on ImageNet, 90 epochs, weight stationary: baseline and ADA-GP-Efficient",
                  xlim=(-0.6, len(evaluation.layers) - 0.4))
-        axes.set_xticks(list(places), [f"layer {place + 1}\n{layer.name}" for place, layer in zip(places, evaluation.layers)], rotation=30,
-                        ha="right", rotation_mode="anchor", fontsize=8.5)
+        axes.set_xticks(list(places), [f"layer {place + 1}\n{layer.name}" for place, layer in zip(places, evaluation.layers)],
+                        rotation=30, ha="right", rotation_mode="anchor", fontsize=8.5)
         axes.yaxis.set_major_formatter("{x:,.0f}")
         axes.grid(axis="y", color="#e6e6e6", linewidth=0.8)
         axes.legend(frameon=False)
@@ -144,14 +149,15 @@ def _draw_energies(axes, networks: dict[str, dict[str, dict]]) -> None:
     unit = networks[next(iter(networks))]["BASELINE"]["unit"]
     scale, label = (1e6, "energy, 10⁶ J") if unit == "J" else (1e18, "10¹⁸ MAC energies")
     for number, design in enumerate(designs):
-        parts = {part: [own[design][part] * run_batches() / scale for own in networks.values() if own[design][part] is not None]
-                 for part in ("memory", "arithmetic")}
-        parts = {part: [*values, geometric_mean(values)] for part, values in parts.items() if values}
+        spent = {part: [own[design][part] for own in networks.values()] for part in ("memory", "arithmetic")}
+        parts = {part: [each * run_batches() / scale for each in (*values, geometric_mean(values))]
+                 for part, values in spent.items() if None not in values}
         places = [place + (number - 1) * width for place in range(len(parts["memory"]))]
         axes.bar(places, parts["memory"], width * 0.92, color=COLOURS[design], label=f"{DESIGN_TITLES[design]}, memory")
         if "arithmetic" in parts:
-            axes.bar(places, parts["arithmetic"], width * 0.92, bottom=parts["memory"], facecolor="white", edgecolor=COLOURS[design],
-                     hatch="//////", linewidth=0.6, label="arithmetic" if design == "BASELINE" else None)
+            axes.bar(places, parts["arithmetic"], width * 0.92, bottom=parts["memory"], facecolor="white",
+                     edgecolor=COLOURS[design], hatch="//////", linewidth=0.6,
+                     label="arithmetic" if design == "BASELINE" else None)
     axes.axvline(len(networks) - 0.5, color=_LINE, linewidth=0.8)
     axes.set(ylabel=label, xlim=(-0.6, len(networks) + 0.6), ylim=(0, None))
     axes.set_xticks(range(len(networks) + 1), [*(TITLES[network] for network in networks), "geomean"], rotation=35, ha="right",
@@ -189,17 +195,19 @@ def _draw_claims(comparisons: Sequence[Comparison], path: Path) -> None:
             axes.plot([1, ratio], [place, place], color=colour, linewidth=1.2)
             axes.plot(ratio, place, marker, color=colour, markersize=6)
             ours, paper = told(each)
-            axes.annotate(f"{ours} (paper {paper})", (1, place), xycoords=("axes fraction", "data"), xytext=(8, 0), textcoords="offset points", fontsize=8.5,
-                          va="center", annotation_clip=False)
+            axes.annotate(f"{ours} (paper {paper})", (1, place), xycoords=("axes fraction", "data"), xytext=(8, 0),
+                          textcoords="offset points", fontsize=8.5, va="center", annotation_clip=False)
         axes.axvline(1, color=_INK, linewidth=0.9)
         axes.set(xlabel="ours ÷ the paper's", ylim=(len(rows) - 0.4, -0.6), xscale="log")
-        axes.xaxis.set(major_locator=FixedLocator((0.9, 1, 1.1, 1.25, 1.5, 2, 2.5)), minor_locator=NullLocator(), major_formatter="{x:g}")
+        axes.xaxis.set(major_locator=FixedLocator((0.9, 1, 1.1, 1.25, 1.5, 2, 2.5)), minor_locator=NullLocator(),
+                       major_formatter="{x:g}")
         axes.set_yticks(range(len(rows)), [f"{each.published.section}  {each.published.what}" for each in rows], fontsize=8.5)
         axes.tick_params(axis="y", length=0)
         axes.grid(axis="x", color="#e6e6e6", linewidth=0.8)
         figure.suptitle("The numbers of the paper's evaluation, cycles apart", fontsize=13, fontweight="bold")
-        figure.legend(handles=[Line2D([], [], color=colour, marker=marker, label=label) for (colour, marker), label in (
-            (_AGREES, "agrees to the printed digits"), (_DIFFERS, "differs"))], loc="outside lower center", ncols=2, frameon=False)
+        handles = [Line2D([], [], color=colour, marker=marker, label=label) for (colour, marker), label in (
+            (_AGREES, "agrees to the printed digits"), (_DIFFERS, "differs"))]
+        figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False)
 
 
 def told(comparison: Comparison) -> tuple[str, str]:

@@ -13,7 +13,7 @@ from adagp.cost.schedules import Shares
 from adagp.spec.config import Design
 
 from .evaluation import SAMPLES
-from .paper_evaluation import BATCH, ENERGY_DESIGN, EPOCHS, SHARES, PaperEvaluation, batches_of_epoch, values
+from .paper_evaluation import BATCH, ENERGY_DESIGN, EPOCHS, SHARES, PaperEvaluation, overall, values
 from .paper_published import PUBLISHED, REASONS, TITLES, Published
 
 _DATASET_OF = {"transformer": "multi30k", "yolov3": "voc"}
@@ -74,28 +74,27 @@ def _near_epochs(gp: float) -> int:
 
 
 def _speedup_facts(evaluation: PaperEvaluation, claim: Published) -> dict:
-    dataset, flow = ("imagenet", "WS") if claim.key == "speedup/mean" else claim.key.split("/")[1:3]
+    dataset, flow = claim.key.split("/")[1:3]
     results = evaluation.grid.networks[dataset]
     b = {network: result.b[flow] for network, result in results.items()}
     ours = evaluation.grid.speedups(dataset, flow, "MAX")
     limits = {network: float(SHARES.speedup(each)) for network, each in b.items()}
-    top, low, worst = max(b, key=b.get), min(b, key=b.get), min(b, key=lambda network: ours[network] / limits[network])
+    top, low = max(b, key=b.get), min(b, key=b.get)
     return {
         "flow": flow, "networks": len(b), "below": sum(each < 2 for each in b.values()), "top": TITLES[top], "top_b": b[top],
         "low": TITLES[low], "low_b": b[low], "ceiling": float(SHARES.speedup(2)), "top_limit": limits[top],
         "free": geometric_mean(limits.values()), "needed": needed_b(claim.value),
-        "worst": TITLES[worst], "loss": 1 - ours[worst] / limits[worst],
-        "without": geometric_mean(value for network, value in ours.items() if network != top),
-        "without_vgg": geometric_mean(value for network, value in ours.items() if not network.startswith("vgg"))}
+        "without": geometric_mean(value for network, value in ours.items() if network != top)}
 
 
-def _predictor_array_facts(evaluation: PaperEvaluation, claim: Published) -> dict:
+def _classifier_facts(evaluation: PaperEvaluation, claim: Published) -> dict:
     cost = evaluation.costs["imagenet", "vgg13"]
     longest = max(range(len(cost.layers)), key=lambda index: cost.layers[index].predict_beside - cost.layers[index].forward)
-    layer, shape = cost.layers[longest], cost.work.shapes[longest]
-    return _speedup_facts(evaluation, claim) | {
-        "layer": layer.name, "weights": prod(shape.weight) / 1e6, "ratio": layer.predict_beside / layer.forward,
-        "elements": cost.hardware.predictor_array.elements}
+    layer, shape, alone = cost.layers[longest], cost.work.shapes[longest], evaluation.convolutions
+    return {"layer": layer.name, "weights": prod(shape.weight) / 1e6, "ratio": layer.predict_beside / layer.forward,
+            "elements": cost.hardware.predictor_array.elements,
+            "convolutions": overall(alone) if claim.key == "speedup/mean" else
+            alone.geomean(*claim.key.split("/")[1:3], "MAX")}
 
 
 def _depthwise_facts(evaluation: PaperEvaluation, claim: Published) -> dict:
@@ -162,12 +161,13 @@ def _shapes_facts(evaluation: PaperEvaluation, claim: Published) -> dict:
 
 
 def _energy_facts(evaluation: PaperEvaluation, claim: Published) -> dict:
-    means = [100 * fmean(evaluation.energy_savings(table, design).values()) for table in TABLES for design in (ENERGY_DESIGN, "MAX")]
-    return {"gp": float(SHARES.gp), "needed": claim.value / 100 / float(SHARES.gp), "saves": fmean(evaluation.phase_saving.values()),
-            "least": min(means), "most": max(means)}
+    means = [100 * fmean(evaluation.energy_savings(table, design).values())
+             for table in TABLES for design in (ENERGY_DESIGN, "MAX")]
+    return {"gp": float(SHARES.gp), "needed": claim.value / 100 / float(SHARES.gp),
+            "saves": fmean(evaluation.phase_saving.values()), "least": min(means), "most": max(means)}
 
 
 _FACTS: dict[str, Callable[[PaperEvaluation, Published], dict]] = {
-    "mean": _speedup_facts, "predictor_array": _predictor_array_facts, "outlier": _speedup_facts, "maximum": _speedup_facts,
+    "mean": _speedup_facts, "classifiers": _classifier_facts, "outlier": _speedup_facts, "maximum": _speedup_facts,
     "depthwise": _depthwise_facts, "stages": _pipeline_facts, "stages_mean": _pipeline_facts, "length": _length_facts,
     "share": _share_facts, "pair": _pair_facts, "shapes": _shapes_facts, "energy": _energy_facts}

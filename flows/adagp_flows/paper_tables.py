@@ -38,10 +38,11 @@ def tables(evaluation: PaperEvaluation, comparisons: Sequence[Comparison], rtl: 
     flows = {"figure17": "WS", "figure18": "RS", "figure19": "IS", "output-stationary": "OS"}
     pipelines = {"figure10": Pipeline.GPIPE, "figure11": Pipeline.DAPPLE, "figure12": Pipeline.CHIMERA}
     return [claims(comparisons), *(steps(evaluation, name, pipeline) for name, pipeline in pipelines.items()),
-            layers(evaluation), *(speedups(evaluation, name, flow) for name, flow in flows.items()), b_alpha(evaluation),
-            ceiling(evaluation), training_cycles(evaluation, "table2", "transformer"), training_cycles(evaluation, "table3", "yolov3"),
-            pipeline_speedups(evaluation), equal_resources(evaluation), _published("table4", FPGA), _published("table5", ASIC),
-            energy_savings(evaluation), energies(evaluation), *([rtl_check(rtl)] if rtl else [])]
+            layers(evaluation), *(speedups(evaluation, name, flow) for name, flow in flows.items()), convolutions(evaluation),
+            b_alpha(evaluation), ceiling(evaluation), training_cycles(evaluation, "table2", "transformer"),
+            training_cycles(evaluation, "table3", "yolov3"), pipeline_speedups(evaluation), equal_resources(evaluation),
+            _published("table4", FPGA), _published("table5", ASIC), energy_savings(evaluation), energies(evaluation),
+            *([rtl_check(rtl)] if rtl else [])]
 
 
 def claims(comparisons: Sequence[Comparison]) -> Table:
@@ -59,24 +60,36 @@ def steps(evaluation: PaperEvaluation, name: str, pipeline: Pipeline) -> Table:
 
 def layers(evaluation: PaperEvaluation) -> Table:
     return Table(
-        name="figure16", folded=True, columns=("layer", "baseline", "warm-up", "Phase BP", "Phase GP", "ADA-GP-Efficient", "speed-up"),
+        name="figure16", folded=True,
+        columns=("layer", "baseline", "warm-up", "Phase BP", "Phase GP", "ADA-GP-Efficient", "speed-up"),
         rows=tuple((layer.name, layer.baseline, layer.warmup, layer.bp, layer.gp, spent, layer.baseline / spent)
                    for layer, spent in ((each, each.warmup + each.bp + each.gp) for each in evaluation.layers)))
 
 
 def speedups(evaluation: PaperEvaluation, name: str, flow: str) -> Table:
-    rows = []
+    rows, designs = [], [design.name for design in DESIGNS]
     for dataset in IMAGES:
+        title = DATASET_TITLES[dataset]
         for network, result in evaluation.grid.networks[dataset].items():
-            rows.append((DATASET_TITLES[dataset], TITLES[network], *(result.speedups[flow][design.name] for design in DESIGNS)))
-        rows.append((DATASET_TITLES[dataset], "geomean", *(evaluation.grid.geomean(dataset, flow, design.name) for design in DESIGNS)))
+            rows.append((title, TITLES[network], *(result.speedups[flow][design] for design in designs)))
+        rows.append((title, "geomean", *(evaluation.grid.geomean(dataset, flow, design) for design in designs)))
     return Table(name=name, columns=("data set", "network", *_design_titles()), rows=tuple(rows), folded=True)
+
+
+def convolutions(evaluation: PaperEvaluation) -> Table:
+    return Table(
+        name="convolutions", columns=("data set", "dataflow", *(
+            f"{title}, {kinds}" for title in _design_titles() for kinds in ("all layers", "convolutions"))),
+        rows=tuple((DATASET_TITLES[dataset], flow.value, *(grid.geomean(dataset, flow.value, design.name) for design in DESIGNS
+                                                           for grid in (evaluation.grid, evaluation.convolutions)))
+                   for dataset in IMAGES for flow in Dataflow))
 
 
 def b_alpha(evaluation: PaperEvaluation) -> Table:
     flows = [flow.value for flow in Dataflow]
     return Table(
-        name="b-alpha", folded=True, columns=("data set", "network", *(f"{what}, {flow}" for what in ("b", "alpha") for flow in flows)),
+        name="b-alpha", folded=True,
+        columns=("data set", "network", *(f"{what}, {flow}" for what in ("b", "alpha") for flow in flows)),
         rows=tuple((DATASET_TITLES[dataset], TITLES[network], *(result.b[flow] for flow in flows),
                     *(result.alpha[flow] for flow in flows))
                    for dataset, results in evaluation.grid.networks.items() for network, result in results.items()))
@@ -98,29 +111,31 @@ def ceiling(evaluation: PaperEvaluation) -> Table:
                 ", ".join(f"{TITLES[network]} {b[network]:.2f}" for network in enough) or "none",
                 f"{len(having)} of {len(own)} layers of {TITLES[top]}, {share:.0%} of its forward pass")
 
-    return Table(name="ceiling", columns=("data set", "dataflow", "paper's maximum", "limit with b = 2", "b it asks for",
-                                          "networks with that b", "layers with that b"), rows=tuple(map(row, CEILING_CLAIMS)))
+    return Table(name="ceiling", rows=tuple(map(row, CEILING_CLAIMS)), columns=(
+        "data set", "dataflow", "paper's maximum", "limit with b = 2", "b it asks for", "networks with that b",
+        "layers with that b"))
 
 
 def training_cycles(evaluation: PaperEvaluation, name: str, network: str) -> Table:
     published = {claim.key.split("/")[2]: claim.value for claim in PUBLISHED if claim.key.startswith(f"run/{network}/")}
     ours = evaluation.runs[network]
-    return Table(name=name, columns=("design", "cycles, ours", "cycles, paper", "speed-up, ours", "speed-up, paper"), rows=tuple(
-        (DESIGN_TITLES[design], cycles, published.get(design), ours["BASELINE"] / cycles,
-         published["BASELINE"] / published[design] if design in published else None) for design, cycles in ours.items()))
+    rows = [(DESIGN_TITLES[design], cycles, published.get(design), ours["BASELINE"] / cycles,
+             published["BASELINE"] / published[design] if design in published else None) for design, cycles in ours.items()]
+    return Table(name=name, columns=("design", "cycles, ours", "cycles, paper", "speed-up, ours", "speed-up, paper"),
+                 rows=tuple(rows))
 
 
 def pipeline_speedups(evaluation: PaperEvaluation) -> Table:
     rows = []
     for pipeline in Pipeline:
+        title = PIPELINE_TITLES[pipeline.value]
         gains = {network: own[pipeline] for network, own in evaluation.pipelines.items()}
         pairs, whole = ([[getattr(own[design], what) for design in DESIGNS] for own in gains.values()]
                         for what in ("speedup", "speedup_with_warmup"))
-        rows += [(PIPELINE_TITLES[pipeline.value], TITLES[network], *pair, *schedule)
-                 for network, pair, schedule in zip(gains, pairs, whole)]
-        rows.append((PIPELINE_TITLES[pipeline.value], "geomean", *map(geometric_mean, zip(*pairs)), *map(geometric_mean, zip(*whole))))
-    return Table(name="figure20", folded=True, columns=("pipeline", "network", *_design_titles(), *(f"{title}, with warm-up" for title in _design_titles())),
-                 rows=tuple(rows))
+        rows += [(title, TITLES[network], *pair, *schedule) for network, pair, schedule in zip(gains, pairs, whole)]
+        rows.append((title, "geomean", *map(geometric_mean, zip(*pairs)), *map(geometric_mean, zip(*whole))))
+    return Table(name="figure20", folded=True, rows=tuple(rows), columns=(
+        "pipeline", "network", *_design_titles(), *(f"{design}, with warm-up" for design in _design_titles())))
 
 
 def equal_resources(evaluation: PaperEvaluation) -> Table:
@@ -130,26 +145,30 @@ def equal_resources(evaluation: PaperEvaluation) -> Table:
         larger = evaluation.equal[resource]
         worst = min(larger.baselines, key=lambda size: larger.baselines[size][dataset])
         best, gain = larger.best(dataset)
-        return (resource, larger.elements, DATASET_TITLES[dataset], 100 * (larger.mean(dataset) - 1), published[f"equal/{resource}/{dataset}"],
+        return (resource, larger.elements, DATASET_TITLES[dataset], 100 * (larger.mean(dataset) - 1),
+                published[f"equal/{resource}/{dataset}"],
                 f"{worst}: {100 * (larger.baselines[worst][dataset] - 1):.1f}", f"{best}: {100 * (gain - 1):.1f}",
                 100 * (larger.designs["MAX"][dataset] - 1))
 
-    return Table(name="equal-resources", columns=("as much", "elements", "data set", "mean gain %, ours", "gain %, paper", "worst array: %",
-                                                  "best array: %", "instead ADA-GP-MAX gains %"),
-                 rows=tuple(row(resource, dataset) for resource in evaluation.equal for dataset in IMAGES))
+    return Table(
+        name="equal-resources", rows=tuple(row(resource, dataset) for resource in evaluation.equal for dataset in IMAGES),
+        columns=("as much", "elements", "data set", "mean gain %, ours", "gain %, paper", "worst array: %", "best array: %",
+                 "instead ADA-GP-MAX gains %"))
 
 
 def energy_savings(evaluation: PaperEvaluation) -> Table:
     """Means over networks."""
     def row(name: str) -> tuple[Cell, ...]:
-        designs = evaluation.energies[name].values()
-        means = [None if name.startswith("cacti") and what == "total" else
-                 100 * fmean(own[design]["saving"][what] for own in designs) for design in ("EFFICIENT", "MAX") for what in ("memory", "total")]
-        return (name, *means, ", ".join(next(iter(designs))["BASELINE"]["absent"]) or "nothing", TABLES[name].source)
+        networks, source = evaluation.energies[name].values(), TABLES[name]
+        lacks = next(iter(networks))["BASELINE"]["absent"]
+        means = [None if what == "total" and "arithmetic" in lacks else
+                 100 * fmean(own[design]["saving"][what] for own in networks)
+                 for design in ("EFFICIENT", "MAX") for what in ("memory", "total")]
+        return name, *means, ", ".join(lacks) or "nothing", source.source
 
-    return Table(name="energy-savings", columns=(
-        "table", "Efficient: memory %", "Efficient: with arithmetic %", "MAX: memory %", "MAX: with arithmetic %", "table lacks", "source"),
-        rows=tuple(map(row, evaluation.energies)))
+    return Table(name="energy-savings", rows=tuple(map(row, evaluation.energies)), columns=(
+        "table", "Efficient: memory %", "Efficient: with arithmetic %", "MAX: memory %", "MAX: with arithmetic %",
+        "table lacks", "source"))
 
 
 def energies(evaluation: PaperEvaluation) -> Table:
@@ -161,8 +180,8 @@ def energies(evaluation: PaperEvaluation) -> Table:
                 memory, arithmetic = (value and value * run_batches() for value in (own["memory"], own["arithmetic"]))
                 rows.append((name, TITLES[network], DESIGN_TITLES[design], own["unit"], memory, arithmetic,
                              *(100 * own["saving"][what] if "saving" in own else None for what in ("memory", "total"))))
-    return Table(name="figure21", folded=True, columns=("table", "network", "design", "unit", "memory", "arithmetic", "saving of memory %",
-                                           "saving in all %"), rows=tuple(rows))
+    return Table(name="figure21", folded=True, rows=tuple(rows), columns=(
+        "table", "network", "design", "unit", "memory", "arithmetic", "saving of memory %", "saving in all %"))
 
 
 def run_batches() -> int:

@@ -16,42 +16,52 @@ _SAMPLES = 50_000  # of CIFAR, for networks that come without a data set
 _ALL = "all"
 
 
+_GROUPS = {
+    "network": {
+        "network": (str, "NAME", None, "of adagp.models (default: vgg13)"),
+        "dataset": (str, "NAME", None, "cifar10, cifar100, imagenet, multi30k, voc (default: imagenet, or "
+                                        "what the network is for)"),
+        "model": (str, "PACKAGE:FUNCTION", None, "instead: a function that returns a torch.nn.Module"),
+        "input": (None, "SHAPE", None, "of a sample for each input of --model: such as 3x32x32; int:32 for 32 words"),
+        "samples": (int, "N", None, f"of an epoch (default: the data set's; of --model {_SAMPLES:,})")},
+    "run": {
+        "batch": (int, "N", 128, "samples in a batch"),
+        "epochs": (int, "N", 90, "length of the run"),
+        "schedule": (str, "S", None, "after warm-up: paper (k:m = 4:1, 3:1, 2:1 for four epochs each, then 1:1), K:M such as "
+                                     "4:1, or K:Me in whole epochs (default: paper)"),
+        "warmup": (int, "N", None, "epochs, of K:M and K:Me (default: a ninth of the run); paper has ten"),
+        "trace": (Path, "FILE", None, "instead of a schedule: report.json of adagp train, or its folder")},
+    "accelerator": {
+        "dataflow": (str, "NAME", ["WS"], "WS, RS, IS, OS: weight, row, input or output stationary"),
+        "design": (str, "NAME", [_ALL], "low, efficient, max"),
+        "rows": (int, "N", 12, "of the array"),
+        "columns": (int, "N", 15, "of the array"),
+        "predictor_rows": (int, "N", 8, "of the predictor's own array, on max"),
+        "predictor_columns": (int, "N", 10, "of the same"),
+        "bus_bytes": (int, "N", 16, "that the memory bus moves in a cycle"),
+        "buffer_bytes": (int, "N", None, "of the buffer beside the array (default: what any layer needs)"),
+        "predictor_size": (int, "N", 8, "pooled height and width"),
+        "predictor_channels": (int, "N", 16, "of its convolution"),
+        "predict": (str, "KIND", [_ALL], "layers that are predicted for: convolution, transposed, linear"),
+        "energy": (str, "TABLE", None, "eyeriss, horowitz-low, horowitz-high, cacti-8kB, cacti-64kB, cacti-108kB or cacti-1MB")},
+    "several devices": {
+        "pipeline": (str, "NAME", [], "gpipe, dapple, chimera"),
+        "devices": (int, "N", 4, "each with an array, and some layers"),
+        "micro_batches": (int, "N", 4, "of a batch")}}
+"""Type, metavar, default and help of the options."""
+_SEVERAL = "network", "dataset", "input", "dataflow", "design", "predict", "pipeline"
+
+
 def configure(parser: argparse.ArgumentParser) -> None:
-    what = parser.add_argument_group("network")
-    what.add_argument("--network", nargs="+", metavar="NAME", help="of adagp.models (default: vgg13)")
-    what.add_argument("--dataset", nargs="+", metavar="NAME", help="cifar10, cifar100, imagenet, multi30k or voc "
-                      "(default: imagenet, or what the network is for)")
-    what.add_argument("--model", metavar="PACKAGE:FUNCTION", help="instead: a function that returns a torch.nn.Module")
-    what.add_argument("--input", nargs="+", type=_input, metavar="SHAPE", help="of a sample for each input of --model, such as "
-                      "3x32x32; int:32 for 32 numbers of words")
-    what.add_argument("--samples", type=int, metavar="N", help=f"of an epoch (default: the data set's; with --model {_SAMPLES:,})")
-    what.add_argument("--layers", action="store_true", help="tell of every layer")
-    run = parser.add_argument_group("run")
-    run.add_argument("--batch", type=int, default=128, metavar="N", help="samples in a batch (default: %(default)s)")
-    run.add_argument("--epochs", type=int, default=90, metavar="N", help="default: %(default)s")
-    run.add_argument("--schedule", metavar="S", help="after warm-up: paper (four epochs each of k:m = 4:1, 3:1, 2:1, then 1:1), "
-                     "K:M such as 4:1, or K:Me in whole epochs (default: paper)")
-    run.add_argument("--warmup", type=int, metavar="N", help="epochs, with K:M (default: a ninth of the run); paper has ten")
-    run.add_argument("--trace", type=Path, metavar="FILE", help="instead of a schedule: report.json of adagp train, or its folder")
-    accelerator = parser.add_argument_group("accelerator")
-    accelerator.add_argument("--dataflow", nargs="+", default=["WS"], metavar="NAME", help="WS, RS, IS, OS: weight, row, input "
-                             "or output stationary (default: WS)")
-    accelerator.add_argument("--design", nargs="+", default=[_ALL], metavar="NAME", help="low, efficient, max (default: all)")
-    for name, default, text in (
-            ("rows", 12, "of the array"), ("columns", 15, "of the array"), ("predictor-rows", 8, "of the predictor's array on max"),
-            ("predictor-columns", 10, "of it"), ("bus-bytes", 16, "that the memory bus moves in a cycle")):
-        accelerator.add_argument(f"--{name}", type=int, default=default, metavar="N", help=f"{text} (default: %(default)s)")
-    accelerator.add_argument("--buffer-bytes", type=int, metavar="N", help="on the chip (default: what any layer needs)")
-    accelerator.add_argument("--predictor-size", type=int, default=8, metavar="N", help="pooled height and width (default: %(default)s)")
-    accelerator.add_argument("--predictor-channels", type=int, default=16, metavar="N", help="default: %(default)s")
-    accelerator.add_argument("--energy", metavar="TABLE", help="eyeriss, horowitz-low, horowitz-high, cacti-8kB, cacti-64kB, "
-                             "cacti-108kB or cacti-1MB")
-    devices = parser.add_argument_group("several devices")
-    devices.add_argument("--pipeline", nargs="+", default=[], metavar="NAME", help="gpipe, dapple, chimera or all")
-    devices.add_argument("--devices", type=int, default=4, metavar="N", help="default: %(default)s")
-    devices.add_argument("--micro-batches", type=int, default=4, metavar="N", help="of a batch (default: %(default)s)")
-    parser.add_argument("-o", "--output", type=Path, nargs="+", default=[], metavar="FILE", help=".json: everything; .csv: a row "
-                        "for each network, dataflow and design, or with --layers for each layer")
+    for title, options in _GROUPS.items():
+        group = parser.add_argument_group(title)
+        for name, (kind, metavar, default, text) in options.items():
+            shown = " ".join(default) if isinstance(default, list) else default
+            group.add_argument(f"--{name.replace('_', '-')}", type=kind or _input, metavar=metavar, default=default,
+                               nargs="+" if name in _SEVERAL else None, help=f"{text} (default: {shown})" if shown else text)
+    parser.add_argument("--layers", action="store_true", help="tell of every layer")
+    parser.add_argument("-o", "--output", type=Path, nargs="+", default=[], metavar="FILE", help=".json: everything; "
+                        ".csv: a row for each network, dataflow and design, or with --layers for each layer")
 
 
 def _input(text: str) -> tuple[bool, tuple[int, ...]]:
@@ -132,9 +142,9 @@ def _question(arguments: argparse.Namespace):
     from adagp.cost.dataflows import Dataflow
     from adagp.cost.energy import TABLES
     from adagp.cost.grid import DESIGNS
-    from adagp.cost.networks import Hardware
+    from adagp.cost.hardware import Hardware
     from adagp.cost.pipelines import Pipeline
-    from adagp.cost.predictor_work import Predictor
+    from adagp.cost.predictor_work import KINDS, Predictor
     from adagp_flows.evaluation import Question
 
     if arguments.energy not in (None, *TABLES):
@@ -147,7 +157,8 @@ def _question(arguments: argparse.Namespace):
         hardware=Hardware(array=ArraySize(rows=arguments.rows, columns=arguments.columns), bus_bytes=arguments.bus_bytes,
                           predictor_array=ArraySize(rows=arguments.predictor_rows, columns=arguments.predictor_columns),
                           buffer_bytes=arguments.buffer_bytes),
-        predictor=Predictor(size=arguments.predictor_size, channels=arguments.predictor_channels),
+        predictor=Predictor(size=arguments.predictor_size, channels=arguments.predictor_channels,
+                            kinds=tuple(_chosen("predict", arguments.predict, {kind.split()[0]: kind for kind in KINDS}))),
         dataflows=_chosen("dataflow", arguments.dataflow, {each.value: each for each in Dataflow}),
         designs=_chosen("design", arguments.design, {each.name.lower(): each for each in DESIGNS}),
         pipelines=pipelines, devices=arguments.devices, micro_batches=arguments.micro_batches)
@@ -171,7 +182,10 @@ def _shares(arguments: argparse.Namespace):
     if arguments.trace is not None:
         if arguments.schedule or arguments.warmup is not None:
             raise UserError("--trace is instead of --schedule and --warmup")
-        return Shares.recorded(arguments.trace)
+        try:
+            return Shares.recorded(arguments.trace)
+        except ValueError as error:
+            raise UserError(f"--trace: {error}") from error
     if schedule == "adaptive":
         raise UserError("--schedule adaptive is known when it has run: give --trace, what adagp train leaves")
     if arguments.warmup is not None and not 0 <= arguments.warmup <= epochs:
