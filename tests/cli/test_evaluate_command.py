@@ -2,8 +2,10 @@
 
 import csv
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -186,6 +188,13 @@ def test_nothing_slow_is_imported_before_the_options_are_known():
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     assert "--dataflow" in result.stdout
+
+
+def test_documented_example_prints_what_is_documented(capsys):
+    document = (Path(__file__).parents[2] / "docs/evaluation.md").read_text()
+    (command, printed), = re.findall("`adagp evaluate (.*)` prints\n\n```\n(.*?)\n```", document, re.DOTALL)
+    assert evaluate(*command.split()) == 0
+    assert capsys.readouterr().out.rstrip() == printed
 
 
 OWN = ("--model", "mine:two_layers", "--input", "3x8x8")
