@@ -32,6 +32,13 @@ def train(run: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def paper(run: nox.Session) -> None:
+    """Compute the paper's figures and tables next to its numbers; page, pictures, tables in build/paper."""
+    install(run)
+    run.run("python", "-m", "adagp_flows.paper", *run.posargs)
+
+
+@nox.session(default=False)
 def bench(run: nox.Session) -> None:
     """Measure utilisation, the designs, accuracy against speed, simulation speed, Verilog; report in build/bench."""
     install(run)

@@ -9,7 +9,7 @@ import argparse
 import sys
 from importlib import import_module
 
-COMMANDS = ("verilog", "simulate", "train")
+COMMANDS = ("verilog", "simulate", "train", "evaluate")
 
 
 class UserError(Exception):
