@@ -77,7 +77,8 @@ class LoadTime(Engine):
         each = _chunks(i.destination, i.length, cap, lanes)
         groups = i.count0 if i.dense else 1
         length = groups * i.length * size
-        return [_run(place, length, bus, groups * each, each)
+        last = ((i.length - 1) % cap + 1) * size
+        return [_run(place, length, bus, groups * each, each, last)
                 for place in starts(base, i.offset, i, "source", dense=i.dense)]
 
     def _rows_of(self, i, first: int, size: int, cap: int) -> "list[_Run]":
@@ -89,7 +90,8 @@ class LoadTime(Engine):
                 columns = min(most, i.length - column)
                 place = start + column * size
                 for _ in range(i.count0):
-                    runs.append(_run(place, columns * size, config.bus_bytes, -(-columns // cap), 2))
+                    runs.append(_run(place, columns * size, config.bus_bytes, -(-columns // cap), 2,
+                                     ((columns - 1) % cap + 1) * size))
                     place += i.source_stride0
                 runs[-1].block = columns
         return runs
@@ -117,20 +119,25 @@ class _Transfer:
 @dataclass(slots=True)
 class _Run:
     """Consecutive bytes to fetch: beats [first, beyond), written in ``chunks``, ``group`` of them for each group.
-    ``block`` is the number of columns that are written after it, where it is the last row of a block to transpose."""
+    The last chunk ``crosses`` from a beat into the next, and then needs no cycle to get hold of the latter. ``block`` is
+    the number of columns that are written after it, where it is the last row of a block to transpose."""
 
     first: int
     beyond: int
     chunks: int
     group: int
+    crosses: bool
     block: int = 0
     opens: bool = False
     last: bool = False
 
 
-def _run(address: int, length: int, bus: int, chunks: int, group: int) -> _Run:
-    first, beyond = address // bus, (address + length - 1) // bus + 1
-    return _Run(first, beyond, max(chunks, beyond - first), group)  # a beat that only ends a run takes a cycle too
+def _run(address: int, length: int, bus: int, chunks: int, group: int, last: int) -> _Run:
+    """``last``: bytes of the last chunk."""
+    first, end = address // bus, address + length
+    beyond = (end - 1) // bus + 1
+    crosses = (end - last) // bus + 1 < beyond
+    return _Run(first, beyond, max(chunks, beyond - first), group, crosses)  # a beat that only ends a run takes a cycle too
 
 
 @dataclass(slots=True)
@@ -231,7 +238,7 @@ class _Requests:
         opens = run.opens and not done
         self._writes.put(_Chunks(
             run.chunks * (done + beats) // total - run.chunks * done // total,
-            max(first + offset, transfer.begun + 4 if opens and not transfer.rows else 0), last + offset,
+            max(first + offset, transfer.begun + 4 if opens and not transfer.rows else 0), last + offset - (ends and run.crosses),
             beats=0 if transfer.local else beats, port=transfer.port, rows=transfer.rows, block=run.block if ends else 0,
             group=run.group, opens=opens, last=ends and run.last))
         if ends:

@@ -72,9 +72,10 @@ class StoreTime(Engine):
         if self._reads:
             if not port.is_free(Engines.STORE, cycle):
                 port.grant(Engines.STORE, cycle)
-                self._piece, self._reads = cycle, self._reads - 1
+                more = self._others // self._reads  # pieces of the same word
+                self._piece, self._reads, self._others = cycle + more, self._reads - 1, self._others - more
             else:
-                self._piece += self._reads
+                self._piece = cycle + self._reads - 1
                 port.occupy(cycle, self._piece)
                 self._reads = 0
             port.want(Engines.STORE, NEVER)
