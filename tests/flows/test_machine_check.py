@@ -27,7 +27,8 @@ def test_rows_have_the_model_beside_the_rtl(monkeypatch):
     rows = measure(seed=0, count=3, progress=seen.append)
     assert rows == seen and [row["pass"] for row in rows] == ["forward", "weight gradient", "Phase BP"]
     for row in rows:
-        assert abs(machine_check.deviation(row)) < 0.01 and row["model_bytes"] == row["rtl_bytes"] > 0
+        assert abs(machine_check.deviation(row)) < 0.01, row
+        assert row["model_bytes"] == row["rtl_bytes"] > 0
 
 
 def test_layer_that_does_not_fit_is_drawn_again(monkeypatch):

@@ -119,8 +119,9 @@ class _Transfer:
 @dataclass(slots=True)
 class _Run:
     """Consecutive bytes to fetch: beats [first, beyond), written in ``chunks``, ``group`` of them for each group.
-    The last chunk ``crosses`` from a beat into the next, and then needs no cycle to get hold of the latter. ``block`` is
-    the number of columns that are written after it, where it is the last row of a block to transpose."""
+    Where the last chunk ``crosses`` from a beat into the next, the latter is used up at once, and the next run's first
+    comes a cycle later. ``block`` is the number of columns that are written after it, where it is the last row of a block
+    to transpose."""
 
     first: int
     beyond: int
@@ -137,13 +138,14 @@ def _run(address: int, length: int, bus: int, chunks: int, group: int, last: int
     first, end = address // bus, address + length
     beyond = (end - 1) // bus + 1
     crosses = (end - last) // bus + 1 < beyond
-    return _Run(first, beyond, max(chunks, beyond - first), group, crosses)  # a beat that only ends a run takes a cycle too
+    return _Run(first, beyond, chunks, group, crosses)
 
 
 @dataclass(slots=True)
 class _Chunks:
     """``chunks`` to align, the first not before cycle ``first``, the last not before ``final``. ``port``: of the vector
-    memory, ``beats``: room in the read buffer that they leave, ``last``: of an instruction."""
+    memory, ``beats``: room in the read buffer that they leave, ``rest``: cycles in which nothing is aligned afterwards,
+    ``last``: of an instruction."""
 
     chunks: int
     first: int
@@ -156,6 +158,7 @@ class _Chunks:
     group: int = 2
     opens: bool = False
     fill: bool = False
+    rest: int = 0
     done: int = 0
 
     @property
@@ -179,6 +182,8 @@ class _Requests:
         self._issued = -1  # the latest burst
         self._accepted = -1
         self._fetched = -1  # the latest beat of the predictor memory
+        self._uncounted = 0  # beats of bursts too short for a chunk
+        self._opened = False  # the present run's first chunks are on their way
 
     def begin(self, transfer: _Transfer, runs: list[_Run]) -> None:
         self._transfer = transfer
@@ -234,13 +239,16 @@ class _Requests:
             self._writes.take_room(beats, cycle)
         done, total = self._beat - run.first, run.beyond - run.first
         self._beat += beats
+        self._uncounted += 0 if transfer.local else beats
         ends = self._beat == run.beyond
-        opens = run.opens and not done
-        self._writes.put(_Chunks(
-            run.chunks * (done + beats) // total - run.chunks * done // total,
-            max(first + offset, transfer.begun + 4 if opens and not transfer.rows else 0), last + offset - (ends and run.crosses),
-            beats=0 if transfer.local else beats, port=transfer.port, rows=transfer.rows, block=run.block if ends else 0,
-            group=run.group, opens=opens, last=ends and run.last))
+        if chunks := run.chunks * (done + beats) // total - run.chunks * done // total:
+            opens, self._opened = run.opens and not self._opened, run.opens and not ends
+            self._writes.put(_Chunks(
+                chunks, max(first + offset, transfer.begun + 4 if opens and not transfer.rows else 0),
+                last + offset - (ends and run.crosses), beats=self._uncounted, port=transfer.port, rows=transfer.rows,
+                block=run.block if ends else 0, group=run.group, opens=opens, last=ends and run.last,
+                rest=int(ends and run.crosses)))
+            self._uncounted = 0
         if ends:
             self._held.popleft()
             for fill in fills:
@@ -258,6 +266,7 @@ class _Writes:
         self._chunks: deque[_Chunks] = deque()
         self._between = True  # two blocks of rows
         self._filled: deque[tuple[int, int]] = deque()  # blocks whose columns are not written: since when, columns
+        self._finished = -1  # the last chunk of those that are all aligned
         self._grouped_at = -1  # the last chunk that is not of a row
         self._went = -1  # the last chunk
         self._freed = [-1, -1]  # ends of the latest blocks' columns
@@ -369,6 +378,9 @@ class _Writes:
             self._leaving.append((went, beats))
         chunks.done += count
         self._went = went
+        if chunks.done == total:
+            self._finished = went
+            self._went += chunks.rest
         if chunks.rows:
             self._between = chunks.block > 0 and chunks.done == total
             if self._between:
@@ -388,7 +400,7 @@ class _Writes:
         if chunks.port:
             chunks.port.users[Engines.LOAD] -= 1
         self._group = chunks.group
-        self._completed.append(self._freed[-1] + 2 if chunks.rows else self._went + latencies.WRITTEN)
+        self._completed.append(self._freed[-1] + 2 if chunks.rows else self._finished + latencies.WRITTEN)
         self.begun.popleft()
         self._grouped.append(self._freed[-1] if chunks.rows else self._went - chunks.group)
         self._grouped.popleft()
