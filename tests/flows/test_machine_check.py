@@ -18,7 +18,7 @@ def test_cases_are_drawn_over_designs_and_repeat_with_their_seed():
 
 
 def test_rows_have_the_model_beside_the_rtl(monkeypatch):
-    small = [case for case in cases(5, 400) if case.layer.image[0] <= 6 and case.batch <= 2][:3]
+    small = [case for case in cases(7, 400) if case.layer.image[0] <= 6 and case.batch <= 2][:3]
     first = small[0]
     monkeypatch.setattr(machine_check, "cases", lambda seed, count: (
         machine_check.Case(config=first.config, memory=case.memory, layer=case.layer, batch=case.batch, what=what)
