@@ -35,15 +35,15 @@ def main(arguments: list[str] | None = None) -> int:
                         help="default: %(default)s")
     parser.add_argument("--without-rtl", action="store_true",
                         help="the model of this project's machine is not compared with it")
-    parser.add_argument("--rtl-layers", type=int, default=8, metavar="N",
-                        help="random layers on the simulated RTL (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of these layers (default: %(default)s)")
+    parser.add_argument("--rtl-cases", type=int, default=24, metavar="N",
+                        help="random layers, passes, designs and sizes on the simulated RTL (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of these cases (default: %(default)s)")
     chosen = parser.parse_args(arguments)
-    if chosen.rtl_layers < 1:
-        parser.exit(2, f"paper: --rtl-layers must be at least 1, not {chosen.rtl_layers}\n")
+    if chosen.rtl_cases < 1:
+        parser.exit(2, f"paper: --rtl-cases must be at least 1, not {chosen.rtl_cases}\n")
     progress = _progress()
     evaluation = evaluate(progress)
-    rtl = [] if chosen.without_rtl else _rtl_check(chosen.seed, chosen.rtl_layers, progress)
+    rtl = [] if chosen.without_rtl else _rtl_check(chosen.seed, chosen.rtl_cases, progress)
     write(evaluation, rtl, chosen.output, progress)
     print(f"page, pictures, tables and report: {chosen.output}")
     return 0
@@ -58,9 +58,8 @@ def _rtl_check(seed: int, count: int, progress: Callable[[str], None]) -> list[d
     from . import machine_check  # compiles the RTL
 
     progress(f"{count} random layers on the simulated RTL")
-    rows = machine_check.measure(seed=seed, count=count, progress=lambda row: progress(
+    return machine_check.measure(seed=seed, count=count, progress=lambda row: progress(
         f"{row['layer']}, {row['pass']}, {row['design']}: {row['model_cycles']:,} cycles, RTL {row['rtl_cycles']:,}"))
-    return [{key: row[key] for key in _RTL_KEYS} for row in rows]
 
 
 def write(evaluation: PaperEvaluation, rtl: Sequence[dict], folder: Path, progress: Callable[[str], None]) -> None:
@@ -98,7 +97,7 @@ def as_json(evaluation: PaperEvaluation, comparisons: Sequence[Comparison], rtl:
         "pipeline": {pipeline.value: asdict(steps) for pipeline, steps in evaluation.steps.items()},
         "energy_saving": {table: savings | {"mean": fmean(savings.values())} for table, savings in (
             (table, evaluation.energy_savings(table, ENERGY_DESIGN)) for table in evaluation.energies)},
-        "rtl_check": list(rtl),
+        "rtl_check": [{key: row[key] for key in _RTL_KEYS} for row in rtl],
         "speedup_convolutions": evaluation.convolutions.as_dict()["geomean"],
         "b": found["b"], "alpha": found["alpha"],
         "pipeline_networks": {

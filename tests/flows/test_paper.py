@@ -233,13 +233,13 @@ def test_command_measures_random_layers_on_the_rtl(quick, monkeypatch, capsys, t
     module.measure = measure
     monkeypatch.setitem(sys.modules, "adagp_flows.machine_check", module)
     monkeypatch.setattr("adagp_flows.machine_check", module, raising=False)
-    assert paper.main(["--seed", "3", "--rtl-layers", "5", "-o", str(tmp_path)]) == 0
-    assert asked == [(3, 5)] and quick == [(RTL, tmp_path)]
+    assert paper.main(["--seed", "3", "--rtl-cases", "5", "-o", str(tmp_path)]) == 0
+    assert asked == [(3, 5)] and quick == [([row | {"more": 1} for row in RTL], tmp_path)]
     assert "3×3 <16>, forward, baseline: 1,100 cycles, RTL 1,000" in capsys.readouterr().out
     assert paper.main(["--without-rtl"]) == 0 and quick[1][0] == [] and len(asked) == 1
 
 
 def test_no_layers_on_the_rtl_are_refused(quick, capsys):
     with pytest.raises(SystemExit):
-        paper.main(["--rtl-layers", "0"])
-    assert capsys.readouterr().err == "paper: --rtl-layers must be at least 1, not 0\n" and not quick
+        paper.main(["--rtl-cases", "0"])
+    assert capsys.readouterr().err == "paper: --rtl-cases must be at least 1, not 0\n" and not quick
