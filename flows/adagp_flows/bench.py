@@ -5,8 +5,8 @@ unit), ``vgg`` (each pass of VGG13's convolutions against its roofline; an hour)
 (seconds to build, cycles per second), ``verilog`` (seconds and lines of the 180-element design),
 ``products`` (the processing element on all 2³² operand pairs; minutes) and ``designs`` (what predicted
 gradients save on blocks of well-known networks; an hour), ``frontier`` (accuracy against speed of
-schedules and predictors; half an hour) and ``wallclock`` (seconds of a batch in PyTorch, plain and
-predicted). All by default. Figures of one run stand in
+schedules and predictors; half an hour), ``wallclock`` (seconds of a batch in PyTorch, plain and
+predicted) and ``costs`` (how fast the cost models answer). All by default. Figures of one run stand in
 ``build/bench/report.json``; a part that is not measured keeps its former figures.
 """
 
@@ -17,6 +17,7 @@ from pathlib import Path
 from adagp.spec.config import Design, preset
 from adagp_tb import arithmetic_bench, bench as simulator_bench, depthwise_bench, pass_bench
 
+from .costs_bench import costs
 from .designs_bench import designs
 from .frontier_bench import frontier
 from .parts import run_parts
@@ -95,7 +96,7 @@ def products() -> dict:
 
 
 PARTS = {part.__name__: part for part in (passes, depthwise, vgg, simulator, verilog, products, designs, frontier,
-                                         wallclock)}
+                                         wallclock, costs)}
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ class Port:
         self._banks = banks
         self._arrays: deque[tuple[int, int, int, int]] = deque(maxlen=_KEPT)
         self._arrays_end = -1
-        self._occupied = -1, -1  # at once
+        self._occupied = -1, -1, None  # at once, by whom
         self._granted = -1
         self._of_vector = True  # the turn
         self.wants = {Engine.VECTOR: NEVER, Engine.LOAD: NEVER, Engine.STORE: NEVER}
@@ -38,16 +38,16 @@ class Port:
 
     def is_free(self, engine: Engine, cycle: int) -> bool:
         """Whether nobody else uses it from ``cycle`` on, as far as is known."""
-        return (cycle >= self._arrays_end and cycle > self._granted and cycle > self._occupied[1]
-                and not any(users for other, users in self.users.items() if other is not engine))
+        return (cycle >= self._arrays_end and cycle >= self._granted
+                and (cycle > self._occupied[1] or self._occupied[2] is engine) and not any(users for other, users in self.users.items() if other is not engine))
 
     def next(self, engine: Engine, cycle: int) -> int:
         """The first cycle from ``cycle`` on in which ``engine`` can have it."""
         cycle = max(cycle, self._banks.now)
         while True:
             free = self._after_arrays(cycle)
-            begin, end = self._occupied
-            if free == self._granted or begin <= free <= end and (free - begin) % 2 == 0:
+            begin, end, by = self._occupied
+            if free == self._granted or begin <= free <= end and (free - begin) % 2 == 0 and by is not engine:
                 cycle = free + 1
             elif self._other(engine) <= free and (engine is Engine.VECTOR) != self._of_vector:
                 return self._after_arrays(free + 1)
@@ -66,9 +66,9 @@ class Port:
             self._of_vector = engine is not Engine.VECTOR
         self._granted = cycle
 
-    def occupy(self, first: int, last: int) -> None:
+    def occupy(self, engine: Engine, first: int, last: int) -> None:
         """Takes all cycles up to ``last``; who comes meanwhile gets every other one."""
-        self._occupied = first, last
+        self._occupied = first, last, engine
         self._banks.version += 1
 
     def _other(self, engine: Engine) -> int:

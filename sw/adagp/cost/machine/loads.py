@@ -360,7 +360,7 @@ class _Writes:
         """How many chunks go now, and when the last of them does."""
         cycle = went - count + 1 + _WRITE
         if port.is_free(Engines.LOAD, begin + _WRITE):
-            port.occupy(cycle, went + _WRITE)
+            port.occupy(Engines.LOAD, cycle, went + _WRITE)
             port.want(Engines.LOAD, NEVER)
             return count, went
         port.want(Engines.LOAD, min(cycle, port.wants[Engines.LOAD]))

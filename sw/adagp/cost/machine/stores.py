@@ -76,7 +76,7 @@ class StoreTime(Engine):
                 self._piece, self._reads, self._others = cycle + more, self._reads - 1, self._others - more
             else:
                 self._piece = cycle + self._reads - 1
-                port.occupy(cycle, self._piece)
+                port.occupy(Engines.STORE, cycle, self._piece)
                 self._reads = 0
             port.want(Engines.STORE, NEVER)
             if self._reads:

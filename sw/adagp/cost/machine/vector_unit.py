@@ -12,8 +12,8 @@ from .engine import NEVER, Engine
 
 _SELF = Engines.VECTOR
 
-_AHEAD = 32
-"""Cycles that are looked at together: fewer than an array takes from an instruction to its first sum."""
+_AHEAD = 4
+"""Cycles that are looked at together; somebody who comes meanwhile is not taken turns with."""
 
 
 class VectorTime(Engine):
@@ -67,10 +67,15 @@ class VectorTime(Engine):
     def _is_free(self) -> bool:
         """Whether nobody can be in the way of the next words."""
         issued = self._issued
-        return (not self._pending and not self._wanted and self._a.is_free(_SELF, issued) and self._d.is_free(_SELF, issued)
+        partly = len(self._wanted) == 1 and (self._cycles == 2 or self._b is not self._a)  # read
+        return (not partly and all(port.is_free(_SELF, issued) for port in {port for _, port, _ in self._pending})
+                and self._a.is_free(_SELF, issued) and self._d.is_free(_SELF, issued)
                 and (self._b is self._a or self._b.is_free(_SELF, issued)))
 
     def _read_many(self) -> None:
+        while self._pending:
+            self._write(max(self._pending[0][0], self._written[-1] + 1))
+        self._wanted = []
         step, written = self._cycles, self._written
         first = max(self._issued, written[-1 - self._behind]) + 1
         if self._every and self._behind < WORDS_IN_FLIGHT - 1:
@@ -83,8 +88,8 @@ class VectorTime(Engine):
             del written[:-WORDS_IN_FLIGHT]
         for port in {self._a, self._b}:
             port.want(_SELF, NEVER)
-            port.occupy(first, last)
-        self._d.occupy(first + latencies.VECTOR_UNIT, written[-1])
+            port.occupy(_SELF, first, last)
+        self._d.occupy(_SELF, first + latencies.VECTOR_UNIT, written[-1])
         self._count(words, last)
         if not self._left:
             self._d.users[_SELF] -= 1
