@@ -3,7 +3,7 @@
 import pytest
 
 from adagp.cost.machine import latencies
-from adagp.cost.machine.loads import TRANSFERS
+from adagp.cost.machine.load_writes import TRANSFERS
 from adagp.cost.machine.transfers import block_columns
 from adagp.spec.config import PRESETS
 from adagp_hdl.arithmetic.adder import FloatAdder
