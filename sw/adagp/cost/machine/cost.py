@@ -39,7 +39,7 @@ def program_cost(program: bytes, config: AcceleratorConfig, *, memory: ExternalM
     multiples of their length. ValueError for a program that waits for itself for ever."""
     time = ProgramTime(program, config, memory, tuple(bases), address)
     cycles = time.run()
-    read, written = beats_of_instructions(program, config, bases)
+    read, written = beats_of_instructions(time.instructions[:-1], config, bases)
     bus = config.bus_bytes
     return ProgramCost(
         cycles=cycles, bytes_read=bus * sum(read), bytes_fetched=len(program), bytes_written=bus * sum(written),

@@ -30,7 +30,6 @@ class ReadChannel:
         """When the latest burst is accepted; only then it is decided who is next."""
         self._data = -memory.interval  # when the last beat so far comes
         self._ends = deque([-1] * memory.outstanding)
-        self.beats = 0
 
     def request(self, cycle: int, beats: int) -> tuple[int, int, int]:
         """A burst whose address is valid from ``cycle`` on: when it is accepted, and when its first and its
@@ -41,7 +40,6 @@ class ReadChannel:
         last = self._data = first + (beats - 1) * memory.interval
         self._ends.append(last)
         self._ends.popleft()
-        self.beats += beats
         return accepted, first, last
 
 
@@ -53,7 +51,6 @@ class WriteChannel:
         self._accepted = -1
         self._data = -memory.interval
         self._responses = deque([-1] * memory.outstanding)
-        self.beats = 0
 
     @property
     def sent(self) -> int:
@@ -70,5 +67,4 @@ class WriteChannel:
         acknowledged = max(max(last, accepted) + memory.latency, self._responses[-1] + 1)
         self._responses.append(acknowledged)
         self._responses.popleft()
-        self.beats += beats
         return accepted, last, acknowledged

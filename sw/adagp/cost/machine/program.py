@@ -37,12 +37,13 @@ class _Queue:
 class ProgramTime:
     """Steps through a program, always with whoever is earliest.
 
-    ``offered`` and ``done`` have the cycle of each instruction in which its queue offers it to its engine, and in
-    which it is complete; ``entered`` has (instruction, cycle of its first vector) of those of the main array.
+    ``instructions`` are those of :func:`.fields.instructions`. ``offered`` and ``done`` have the cycle of each in which
+    its queue offers it to its engine, and in which it is complete; ``entered`` has (instruction, cycle of its first
+    vector) of those of the main array.
     """
 
     def __init__(self, program: bytes, config: AcceleratorConfig, memory: ExternalMemory, bases: tuple[int, ...], address: int):
-        self._instructions = instructions(program)
+        self.instructions = instructions(program)
         self._reads, self._writes = ReadChannel(memory), WriteChannel(memory)
         self._banks = banks = Banks(config)
         models = {Engine.LOAD: LoadTime(config, self._reads, banks, bases), Engine.ARRAY: ArrayTime(config, config.array, banks),
@@ -55,17 +56,12 @@ class ProgramTime:
         self._next = 0
         self._dispatched = 0
         self.entered: list[tuple[int, int]] = []
-        self.offered = [0] * len(self._instructions)
-        self.done = [0] * len(self._instructions)
-
-    @property
-    def beats(self) -> tuple[int, int]:
-        """Read, the program's own included, and written."""
-        return self._reads.beats, self._writes.beats
+        self.offered = [0] * len(self.instructions)
+        self.done = [0] * len(self.instructions)
 
     def run(self) -> int:
         """Cycles from its request to its end. ValueError for a program that waits for itself."""
-        queues, last, banks = list(self._queues.values()), len(self._instructions) - 1, self._banks
+        queues, last, banks = list(self._queues.values()), len(self.instructions) - 1, self._banks
         while True:
             if self._moved:
                 self._moved = False
@@ -101,14 +97,14 @@ class ProgramTime:
     def _dispatch_time(self) -> int:
         """When the next instruction leaves for its queue."""
         whole = self._fetch.whole(self._next, self._dispatched)
-        queue = self._queues[_ENGINE[self._instructions[self._next].opcode]]
+        queue = self._queues[_ENGINE[self.instructions[self._next].opcode]]
         room = queue.depth - len(queue.waiting)
         if whole == NEVER or not room:
             return NEVER
         return max(whole + 1, queue.left[-room] + 1)
 
     def _dispatch(self, cycle: int) -> None:
-        queue = self._queues[_ENGINE[self._instructions[self._next].opcode]]
+        queue = self._queues[_ENGINE[self.instructions[self._next].opcode]]
         queue.waiting.append((self._next, cycle))
         queue.offer = None
         self._moved = True
@@ -123,7 +119,7 @@ class ProgramTime:
         if len(queue.running) == latencies.IN_FLIGHT:
             return NEVER
         cycle = max(dispatched, queue.left[-1], queue.done[len(queue.running)]) + latencies.QUEUE
-        for engine in engines(self._instructions[index].wait):
+        for engine in engines(self.instructions[index].wait):
             tokens = self._queues[engine].tokens[queue.engine]
             if not tokens:
                 return NEVER
@@ -136,7 +132,7 @@ class ProgramTime:
         queue.stale = True
         if offers:
             self._take(queue, cycle)
-            engine.begin(self._instructions[queue.waiting[0][0]], cycle)
+            engine.begin(self.instructions[queue.waiting[0][0]], cycle)
             queue.given = True
             if queue.engine is Engine.ARRAY:
                 self.entered.append((queue.waiting[0][0], engine.first))
@@ -153,7 +149,7 @@ class ProgramTime:
         index, _ = queue.waiting[0]
         self.offered[index] = offered
         queue.running.append(index)
-        for engine in engines(self._instructions[index].wait):
+        for engine in engines(self.instructions[index].wait):
             self._queues[engine].tokens[queue.engine].popleft()
 
     def _leave(self, queue: _Queue) -> None:
@@ -169,7 +165,7 @@ class ProgramTime:
         queue.offer = None
         queue.done.append(cycle)
         queue.done.popleft()
-        for engine in engines(self._instructions[index].signal):
+        for engine in engines(self.instructions[index].signal):
             queue.tokens[engine].append(cycle)
             self._queues[engine].offer = None
 

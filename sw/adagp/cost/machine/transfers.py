@@ -1,18 +1,17 @@
 """Beats that the transfers of a program move over the bus."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from adagp.spec.config import AcceleratorConfig
 from adagp.spec.isa import Format, Opcode
 
-from .fields import instructions
 from .runs import nested, starts
 
 
-def beats_of_instructions(program: bytes, config: AcceleratorConfig, bases: Sequence[int]) -> tuple[list[int], list[int]]:
-    """Read and written by each instruction but ``End``; those of the predictor memory do not count."""
+def beats_of_instructions(instructions: Iterable, config: AcceleratorConfig, bases: Sequence[int]) -> tuple[list[int], list[int]]:
+    """Read and written by each of ``instructions``; those of the predictor memory do not count."""
     read, written = [], []
-    for i in instructions(program)[:-1]:
+    for i in instructions:
         read.append(load_beats(i, config, bases) if i.opcode == Opcode.LOAD and not i.local else 0)
         written.append(store_beats(i, config, bases) if i.opcode == Opcode.STORE and not i.local else 0)
     return read, written
