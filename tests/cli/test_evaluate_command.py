@@ -239,3 +239,50 @@ def test_user_errors_are_one_line(capsys, folder, arguments, message):
     captured = capsys.readouterr()
     assert message in captured.err and captured.err.startswith("adagp evaluate: ") and captured.err.count("\n") == 1
     assert not captured.out and [path.name for path in folder.iterdir() if path.suffix != ".py"] in ([], ["__pycache__"])
+
+
+MACHINE = ("evaluate", "--model", "mine:network", "--input", "1x8x8", "--machine", "tiny", "--batch", "2", "--schedule", "2:1",
+           "--predictor-size", "4", "--predictor-channels", "2")
+
+
+def test_machine_tells_cycles_and_bytes_of_its_programs_by_design_and_layer(capsys, folder):
+    assert cli.main([*MACHINE, "--layers", "-o", "machine.json"]) == 0
+    out, err = capsys.readouterr()
+    assert "mine:network on the 4×4 machine, bus of 64 bits, memory of 30 cycles, batch of 2" in out
+    assert "mine:network, max: GP," in err  # progress
+    report, = json.loads((folder / "machine.json").read_text())
+    assert list(report["designs"]) == ["BASELINE", "LOW", "EFFICIENT", "MAX"]
+    assert list(report["designs"]["BASELINE"]["phases"]) == ["EVALUATE", "BP"]
+    low = report["designs"]["LOW"]["phases"]
+    for phase in low.values():
+        assert phase["cycles"] == sum(work["cycles"] for work in phase["work"])
+        assert phase["bytes_read"] == sum(work["bytes_read"] for work in phase["work"])
+        assert f"{phase['cycles']:,}" in out
+    shares, baseline = report["shares"], report["designs"]["BASELINE"]["phases"]["BP"]["cycles"]
+    assert report["designs"]["LOW"]["speedup"] == pytest.approx(
+        baseline / (shares["gp"] * low["GP"]["cycles"] + (1 - shares["gp"]) * low["BP"]["cycles"]))
+    assert re.search(r"0 weight gradient +[\d,]+", out) and "4 predict" in out
+
+
+def test_slower_memory_costs_the_machine_cycles(capsys):
+    outputs = []
+    for latency in ("5", "90"):
+        assert cli.main([*MACHINE, "--latency", latency, "--design", "low"]) == 0
+        line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("warm-up, Phase BP: cycles"))
+        outputs.append([int(cell.replace(",", "")) for cell in line.split()[-2:]])
+    assert all(fast < slow for fast, slow in zip(*outputs, strict=True))
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    (["--machine", "huge"], "--machine must be tiny, small, paper, large, not 'huge'"),
+    (["--machine", "tiny", "--network", "transformer"], "--dataset of --machine must be of images with a class each, not multi30k"),
+    (["--machine", "tiny", "--model", "mine:network"], "--model on --machine needs one --input, the shape of a sample such as 3x32x32"),
+    (["--machine", "tiny", "--latency", "0"], "--latency must be at least 1, not 0"),
+    (["--machine", "tiny", "-o", "x.csv"], "--output of --machine must end in .json, not x.csv"),
+    (["--machine", "tiny", "--model", "mine:volume", "--input", "1x8x8x8"], "mine:volume has no mapping on this machine: 0: Conv3d"),
+    (["--machine", "tiny", "--model", "mine:network", "--input", "1x8x8", "--batch", "2", "--predictor-size", "3"],
+     "PredictorConfig.size must be an even integer of at least 2, not 3")])
+def test_what_the_machine_cannot_do_is_one_line(capsys, arguments, message):
+    assert cli.main(["evaluate", *arguments]) == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith("adagp evaluate: ") and message in last

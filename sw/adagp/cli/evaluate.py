@@ -3,6 +3,10 @@
 Cost models in closed form, for any array; by default VGG13 on ImageNet with the paper's 12×15
 elements, batches of 128, schedule and predictor. Of --network, --dataset, --dataflow and --design
 several may be given, and all of each with the word all.
+
+With --machine instead the accelerator of this project: the network is compiled for it, and its
+programs are followed instruction by instruction. The cycles are those of the RTL to about one in a
+thousand, the bytes its own. Large networks and batches take minutes to compile.
 """
 
 import argparse
@@ -44,6 +48,10 @@ _GROUPS = {
         "predictor_channels": (int, "N", 16, "of its convolution"),
         "predict": (str, "KIND", [_ALL], "layers that are predicted for: convolution, transposed, linear"),
         "energy": (str, "TABLE", None, "eyeriss, horowitz-low, horowitz-high, cacti-8kB, cacti-64kB, cacti-108kB or cacti-1MB")},
+    "this project's machine": {
+        "machine": (str, "PRESET", None, "instead of any array; --dataflow, --rows, --columns, --bus-bytes, --energy and "
+                                         "--pipeline have no meaning then"),
+        "latency": (int, "N", 30, "cycles until its memory answers")},
     "several devices": {
         "pipeline": (str, "NAME", [], "gpipe, dapple, chimera"),
         "devices": (int, "N", 4, "each with an array, and some layers"),
@@ -82,7 +90,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 def _require_positive(arguments: argparse.Namespace) -> None:
     for name in ("batch", "epochs", "samples", "rows", "columns", "predictor_rows", "predictor_columns", "bus_bytes",
-                 "buffer_bytes", "devices", "micro_batches"):
+                 "buffer_bytes", "devices", "micro_batches", "latency"):
         value = getattr(arguments, name)
         if value is not None and value < 1:
             raise UserError(f"--{name.replace('_', '-')} must be at least 1, not {value}")
@@ -94,6 +102,9 @@ def _evaluate(arguments: argparse.Namespace) -> None:
 
     for path in arguments.output:
         evaluation_report.require_suffix(path)
+    if arguments.machine is not None:
+        _evaluate_machine(arguments)
+        return
     question = _question(arguments)
     evaluations = []
     for subject in _subjects(arguments):
@@ -105,9 +116,65 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         print(f"written: {path}")
 
 
+def _evaluate_machine(arguments: argparse.Namespace) -> None:
+    import json
+    import sys
+
+    from adagp.compiler import CompileError, PredictorConfig
+    from adagp.cost.grid import DESIGNS
+    from adagp.cost.machine import ExternalMemory
+    from adagp.files import replace_file
+    from adagp.spec.config import PRESETS
+    from adagp_flows import machine_evaluation
+
+    if arguments.machine not in PRESETS:
+        raise UserError(f"--machine must be {', '.join(PRESETS)}, not {arguments.machine!r}")
+    if any(path.suffix != ".json" for path in arguments.output):
+        raise UserError(f"--output of --machine must end in .json, not {' '.join(map(str, arguments.output))}")
+    config = PRESETS[arguments.machine]
+    designs = _chosen("design", arguments.design, {each.name.lower(): each for each in DESIGNS})
+    predictor = PredictorConfig(size=arguments.predictor_size, channels=arguments.predictor_channels)
+    found = []
+    for title, make, shape in _models(arguments):
+        try:
+            evaluation = machine_evaluation.evaluate(
+                make(), config, batch=arguments.batch, input_shape=shape, shares=_shares(arguments), predictor=predictor,
+                memory=ExternalMemory(latency=arguments.latency), designs=designs,
+                progress=lambda text: print(f"{title}, {text}", file=sys.stderr, flush=True))
+        except CompileError as error:
+            raise UserError(f"{title} has no mapping on this machine: {error}") from error
+        found.append(machine_evaluation.as_json(title, evaluation))
+        print(machine_evaluation.text(title, evaluation, layers=arguments.layers), end="\n\n", flush=True)
+    for path in arguments.output:
+        replace_file(path, lambda partial: partial.write_text(json.dumps(found, indent=1) + "\n"))
+        print(f"written: {path}")
+
+
+def _models(arguments: argparse.Namespace) -> list:
+    """Of each network its title, what makes it, and the shape of a sample."""
+    from functools import partial
+
+    from adagp.cost.workloads import workload
+    from adagp.models import build
+
+    if arguments.model:
+        if arguments.network or arguments.dataset:
+            raise UserError("--model is instead of --network and --dataset")
+        if not arguments.input or len(arguments.input) > 1:
+            raise UserError("--model on --machine needs one --input, the shape of a sample such as 3x32x32")
+        return [(arguments.model, partial(user_model, arguments.model), arguments.input[0][1])]
+    models = []
+    for network, dataset in _pairs(arguments):
+        of = workload(dataset)
+        if of.form not in ("cifar", "imagenet"):
+            raise UserError(f"--dataset of --machine must be of images with a class each, not {dataset}")
+        models.append((f"{network} on {dataset}", partial(build, network, form=of.form, classes=of.classes),
+                       (3, *[of.extent_of(network)] * 2)))
+    return models
+
+
 def _subjects(arguments: argparse.Namespace) -> list:
     import torch
-    from adagp.cost.workloads import DATASETS, workload
     from adagp_flows.evaluation import named_subject, own_subject
 
     if arguments.model:
@@ -117,15 +184,20 @@ def _subjects(arguments: argparse.Namespace) -> list:
             raise UserError("--model needs --input, the shape of a sample such as 3x32x32")
         inputs = [(torch.long if integers else torch.float32, shape) for integers, shape in arguments.input]
         return [own_subject(arguments.model, user_model(arguments.model), inputs, arguments.samples or _SAMPLES)]
+    return [named_subject(network, dataset, arguments.samples) for network, dataset in _pairs(arguments)]
+
+
+def _pairs(arguments: argparse.Namespace) -> list[tuple[str, str]]:
+    """Networks and data sets by name."""
+    from adagp.cost.workloads import DATASETS, workload
+
     if arguments.input:
         raise UserError("--input is of --model, not of networks by name")
     datasets = list(DATASETS) if arguments.dataset == [_ALL] else arguments.dataset
     if arguments.network == [_ALL]:
-        pairs = [(network, dataset) for dataset in datasets or ["imagenet"] for network in workload(dataset).networks]
-    else:
-        pairs = [(network, dataset) for network in arguments.network or ["vgg13"]
-                 for dataset in datasets or [_usual_dataset(network)]]
-    return [named_subject(network, dataset, arguments.samples) for network, dataset in pairs]
+        return [(network, dataset) for dataset in datasets or ["imagenet"] for network in workload(dataset).networks]
+    return [(network, dataset) for network in arguments.network or ["vgg13"]
+            for dataset in datasets or [_usual_dataset(network)]]
 
 
 def _usual_dataset(network: str) -> str:

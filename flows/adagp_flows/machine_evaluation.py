@@ -1,0 +1,115 @@
+"""What training a network costs on this project's own machine, from its compiled programs."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+from torch import nn
+
+from adagp.compiler import PredictorConfig, compile_training
+from adagp.cost.machine import ExternalMemory, WorkCost, by_work, training_cost
+from adagp.cost.schedules import Shares
+from adagp.spec.config import AcceleratorConfig, Design
+from adagp.spec.schedule import Phase
+
+PHASES = {Phase.EVALUATE: "evaluation", Phase.BP: "warm-up, Phase BP", Phase.GP: "Phase GP"}
+"""What they are called."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhaseCost:
+    """A batch: cycles, bytes over the bus (those of the program are fetched), and by (layer, work) what they are for."""
+
+    cycles: int
+    bytes_read: int
+    bytes_fetched: int
+    bytes_written: int
+    work: Mapping[tuple[str, str], WorkCost]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MachineEvaluation:
+    """Of a network, by design and phase; the baseline has no Phase GP. ``shares`` are of the run's batches."""
+
+    config: AcceleratorConfig
+    memory: ExternalMemory
+    batch: int
+    shares: Shares
+    designs: Mapping[Design, Mapping[Phase, PhaseCost]]
+
+    def mean_cycles(self, design: Design) -> float:
+        """Of a batch of the run."""
+        phases = self.designs[design]
+        return float(self.shares.mean(lambda phase: phases[phase if phase in phases and phase is Phase.GP else Phase.BP].cycles))
+
+    def speedup(self, design: Design) -> float:
+        """Over the baseline."""
+        return self.mean_cycles(Design.BASELINE) / self.mean_cycles(design)
+
+
+def evaluate(model: nn.Module, config: AcceleratorConfig, *, batch: int, input_shape: tuple[int, ...], shares: Shares,
+             predictor: PredictorConfig = PredictorConfig(), memory: ExternalMemory = ExternalMemory(),
+             designs: Sequence[Design] = tuple(Design), progress: Callable[[str], None] = lambda text: None) -> MachineEvaluation:
+    """Compiles ``model`` for each design, the baseline among them, and follows its programs instruction by instruction.
+    CompileError for what the machine has no mapping for."""
+    found = {}
+    for design in dict.fromkeys((Design.BASELINE, *designs)):
+        progress(f"{design.name.lower()}: compiles")
+        training = compile_training(model, config.with_design(design), batch=batch, input_shape=input_shape, predictor=predictor)
+        found[design] = {}
+        for phase in filter(training.programs.__contains__, PHASES):
+            progress(f"{design.name.lower()}: {phase.name}, {len(training.purposes[phase]):,} instructions")
+            cost = training_cost(training, phase, memory=memory)
+            work = by_work(cost, training.purposes[phase])
+            found[design][phase] = PhaseCost(
+                cycles=cost.cycles, bytes_read=cost.bytes_read, bytes_fetched=cost.bytes_fetched,
+                bytes_written=cost.bytes_written, work={(each.layer, each.work): cost for each, cost in work.items()})
+    return MachineEvaluation(config=config, memory=memory, batch=batch, shares=shares, designs=found)
+
+
+_FACTS = {"cycles": "cycles", "bytes read": "bytes_read", "bytes of the program": "bytes_fetched", "bytes written": "bytes_written"}
+
+
+def text(title: str, evaluation: MachineEvaluation, *, layers: bool = False) -> str:
+    """A table with a column for each design, and with ``layers`` what each layer's work of each phase takes."""
+    config, shares = evaluation.config, evaluation.shares
+    lines = [f"{title} on the {config.rows}×{config.columns} machine, bus of {config.bus_bits} bits, memory of "
+             f"{evaluation.memory.latency} cycles, batch of {evaluation.batch}",
+             f"of all batches warm-up {float(shares.warmup):.1%}, Phase BP {float(shares.bp):.1%}, Phase GP {float(shares.gp):.1%}", ""]
+    designs = evaluation.designs
+    rows = [["", *(design.name.lower() for design in designs)]]
+    for phase, called in PHASES.items():
+        for fact, name in _FACTS.items():
+            rows.append([f"{called}: {fact}", *(f"{getattr(phases[phase], name):,}" if phase in phases else "–"
+                                                    for phases in designs.values())])
+    rows.append(["speed-up", *(f"{evaluation.speedup(design):.3f}" for design in designs)])
+    lines.append(_aligned(rows))
+    if layers:
+        for phase, called in PHASES.items():
+            lines += ["", f"{called}: cycles", _aligned(_layer_rows(evaluation, phase))]
+    return "\n".join(lines)
+
+
+def _layer_rows(evaluation: MachineEvaluation, phase: Phase) -> list[list[str]]:
+    designs = {design: phases[phase].work for design, phases in evaluation.designs.items() if phase in phases}
+    keys = dict.fromkeys(key for work in designs.values() for key, cost in work.items() if cost.cycles)
+    none = WorkCost()
+    return [["layer, work", *(design.name.lower() for design in designs)], *(
+        [f"{layer} {kind}".strip(), *(f"{work.get((layer, kind), none).cycles:,}" for work in designs.values())]
+        for layer, kind in keys)]
+
+
+def _aligned(cells: Sequence[Sequence[str]]) -> str:
+    widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
+    return "\n".join("  ".join(cell.rjust(width) if column else cell.ljust(width)
+                               for column, (cell, width) in enumerate(zip(row, widths))).rstrip() for row in cells)
+
+
+def as_json(title: str, evaluation: MachineEvaluation) -> dict:
+    return {
+        "network": title, "batch": evaluation.batch, "memory": asdict(evaluation.memory),
+        "machine": {name: getattr(evaluation.config, name) for name in ("rows", "columns", "bus_bits")},
+        "shares": {name: float(getattr(evaluation.shares, name)) for name in ("warmup", "bp", "gp")},
+        "designs": {design.name: {"speedup": evaluation.speedup(design), "phases": {
+            phase.name: {name: getattr(cost, name) for name in _FACTS.values()} | {"work": [
+                {"layer": layer, "work": kind} | asdict(each) for (layer, kind), each in cost.work.items()]}
+            for phase, cost in phases.items()}} for design, phases in evaluation.designs.items()}}
