@@ -20,7 +20,7 @@ class Requests:
         self.waiting: deque[Run] = deque()  # of the present instruction
         self._held: deque[tuple[Run, Transfer, int, list[Chunks]]] = deque()
         """Runs in the two stages, when they were taken, and fills that come after them."""
-        self._beat = 0
+        self._beat = self._beats = 0  # of the run that is split: how far it is requested, and the next burst
         self.taken = -1  # the latest run
         self._split = -1  # the latest run that is split
         self._issued = -1  # the latest burst
@@ -54,6 +54,7 @@ class Requests:
         """The first of the held runs is split."""
         run, _, taken, _ = self._held[0]
         self._split, self._beat = max(taken + 1, self._issued), run.first
+        self._beats = self._next_beats()
 
     @property
     def time(self) -> int:
@@ -62,17 +63,18 @@ class Requests:
         least = max(self._issued + 1, self._split + 1, self._accepted)
         if self._held[0][1].local:
             return least
-        return max(least, self._channel.accepted, self._writes.room_for(self._beats()))
+        return max(least, self._channel.accepted, self._writes.room_for(self._beats))
 
-    def _beats(self) -> int:
+    def _next_beats(self) -> int:
         """Of the next burst; of the predictor memory, of the whole run."""
         run, transfer, *_ = self._held[0]
         left = run.beyond - self._beat
         return left if transfer.local else min(self._most - self._beat % self._most, left)
 
-    def step(self) -> None:
+    def step(self, cycle: int) -> None:
+        """Requests a burst in ``cycle``."""
         run, transfer, taken, fills = self._held[0]
-        cycle, beats = self.time, self._beats()
+        beats = self._beats
         if transfer.local:
             first = max(taken + latencies.LOCAL, self._fetched + 1)
             last = self._fetched = first + beats - 1
@@ -100,3 +102,5 @@ class Requests:
             if self._held:
                 self._next()
             self._take()
+        else:
+            self._beats = self._next_beats()

@@ -49,13 +49,13 @@ class Writes:
     def room_for(self, beats: int) -> int:
         """When the buffer has room for ``beats`` more, as far as is known."""
         missing = beats - self._room
+        if missing <= 0:
+            return -1
         for cycle, freed in self._leaving:
-            if missing <= 0:
-                break
             missing -= freed
             if missing <= 0:
                 return cycle + 1
-        return NEVER if missing > 0 else -1
+        return NEVER
 
     def take_room(self, beats: int, cycle: int) -> None:
         while self._leaving and (self._leaving[0][0] < cycle or self._room < beats):

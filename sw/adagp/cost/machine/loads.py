@@ -33,7 +33,9 @@ class LoadTime(Engine):
 
     @property
     def time(self) -> int:
-        return min(self._requests.time, self._writes.time)
+        self._request, write = self._requests.time, self._writes.time
+        self._requests_next = self._request <= write
+        return self._request if self._requests_next else write
 
     def begin(self, i, offered: int) -> None:
         begun = self._writes.begin(offered)
@@ -51,8 +53,8 @@ class LoadTime(Engine):
         self.free = self._requests.taken
 
     def step(self) -> None:
-        if self._requests.time <= self._writes.time:
-            self._requests.step()
+        if self._requests_next:
+            self._requests.step(self._request)
             self.free = self._requests.taken
         else:
             self._writes.step()
