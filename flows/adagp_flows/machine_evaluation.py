@@ -38,32 +38,43 @@ class MachineEvaluation:
 
     def mean_cycles(self, design: Design) -> float:
         """Of a batch of the run."""
-        phases = self.designs[design]
-        return float(self.shares.mean(lambda phase: phases[phase if phase in phases and phase is Phase.GP else Phase.BP].cycles))
+        return mean(self.designs[design], self.shares, lambda phase: phase.cycles)
 
     def speedup(self, design: Design) -> float:
         """Over the baseline."""
         return self.mean_cycles(Design.BASELINE) / self.mean_cycles(design)
 
 
-def evaluate(model: nn.Module, config: AcceleratorConfig, *, batch: int, input_shape: tuple[int, ...], shares: Shares,
-             predictor: PredictorConfig = PredictorConfig(), memory: ExternalMemory = ExternalMemory(),
-             designs: Sequence[Design] = tuple(Design), progress: Callable[[str], None] = lambda text: None) -> MachineEvaluation:
-    """Compiles ``model`` for each design, the baseline among them, and follows its programs instruction by instruction.
-    CompileError for what the machine has no mapping for."""
+def phases(model: nn.Module, config: AcceleratorConfig, *, batch: int, input_shape: tuple[int, ...],
+           predictor: PredictorConfig = PredictorConfig(), memory: ExternalMemory = ExternalMemory(),
+           progress: Callable[[str], None] = lambda text: None) -> dict[Phase, PhaseCost]:
+    """Compiles ``model`` and follows its programs instruction by instruction. CompileError for what the machine has no
+    mapping for."""
+    design = config.design.name.lower()
+    progress(f"{design}: compiles")
+    training = compile_training(model, config, batch=batch, input_shape=input_shape, predictor=predictor)
     found = {}
-    for design in dict.fromkeys((Design.BASELINE, *designs)):
-        progress(f"{design.name.lower()}: compiles")
-        training = compile_training(model, config.with_design(design), batch=batch, input_shape=input_shape, predictor=predictor)
-        found[design] = {}
-        for phase in filter(training.programs.__contains__, PHASES):
-            progress(f"{design.name.lower()}: {phase.name}, {len(training.purposes[phase]):,} instructions")
-            cost = training_cost(training, phase, memory=memory)
-            work = by_work(cost, training.purposes[phase])
-            found[design][phase] = PhaseCost(
-                cycles=cost.cycles, bytes_read=cost.bytes_read, bytes_fetched=cost.bytes_fetched,
-                bytes_written=cost.bytes_written, work={(each.layer, each.work): cost for each, cost in work.items()})
-    return MachineEvaluation(config=config, memory=memory, batch=batch, shares=shares, designs=found)
+    for phase in filter(training.programs.__contains__, PHASES):
+        progress(f"{design}: {PHASES[phase]}, {len(training.purposes[phase]):,} instructions")
+        cost = training_cost(training, phase, memory=memory)
+        work = by_work(cost, training.purposes[phase])
+        found[phase] = PhaseCost(
+            cycles=cost.cycles, bytes_read=cost.bytes_read, bytes_fetched=cost.bytes_fetched, bytes_written=cost.bytes_written,
+            work={(each.layer, each.work): share for each, share in work.items()})
+    return found
+
+
+def evaluate(model: nn.Module, config: AcceleratorConfig, *, shares: Shares, batch: int,
+             memory: ExternalMemory = ExternalMemory(), designs: Sequence[Design] = tuple(Design), **options) -> MachineEvaluation:
+    """With each design, the baseline among them; ``options`` as of :func:`phases`."""
+    return MachineEvaluation(config=config, memory=memory, batch=batch, shares=shares, designs={
+        design: phases(model, config.with_design(design), batch=batch, memory=memory, **options)
+        for design in dict.fromkeys((Design.BASELINE, *designs))})
+
+
+def mean(phases: Mapping[Phase, PhaseCost], shares: Shares, cost: Callable[[PhaseCost], float]) -> float:
+    """Of a batch of the run; a design without Phase GP spends its share on Phase BP."""
+    return float(shares.mean(lambda phase: cost(phases[Phase.GP if phase is Phase.GP and Phase.GP in phases else Phase.BP])))
 
 
 _FACTS = {"cycles": "cycles", "bytes read": "bytes_read", "bytes of the program": "bytes_fetched", "bytes written": "bytes_written"}

@@ -249,7 +249,7 @@ def test_machine_tells_cycles_and_bytes_of_its_programs_by_design_and_layer(caps
     assert cli.main([*MACHINE, "--layers", "-o", "machine.json"]) == 0
     out, err = capsys.readouterr()
     assert "mine:network on the 4×4 machine, bus of 64 bits, memory of 30 cycles, batch of 2" in out
-    assert "mine:network, max: GP," in err  # progress
+    assert "mine:network, max: Phase GP," in err  # progress
     report, = json.loads((folder / "machine.json").read_text())
     assert list(report["designs"]) == ["BASELINE", "LOW", "EFFICIENT", "MAX"]
     assert list(report["designs"]["BASELINE"]["phases"]) == ["EVALUATE", "BP"]
@@ -275,8 +275,8 @@ def test_slower_memory_costs_the_machine_cycles(capsys):
 
 @pytest.mark.parametrize(("arguments", "message"), [
     (["--machine", "huge"], "--machine must be tiny, small, paper, large, not 'huge'"),
-    (["--machine", "tiny", "--network", "transformer"], "--dataset of --machine must be of images with a class each, not multi30k"),
-    (["--machine", "tiny", "--model", "mine:network"], "--model on --machine needs one --input, the shape of a sample such as 3x32x32"),
+    (["--machine", "tiny", "--network", "transformer"], "--dataset on this project's machine must be of images with a class each, not multi30k"),
+    (["--machine", "tiny", "--model", "mine:network"], "--model on this project's machine needs one --input, the shape of a sample such as 3x32x32"),
     (["--machine", "tiny", "--latency", "0"], "--latency must be at least 1, not 0"),
     (["--machine", "tiny", "-o", "x.csv"], "--output of --machine must end in .json, not x.csv"),
     (["--machine", "tiny", "--model", "mine:volume", "--input", "1x8x8x8"], "mine:volume has no mapping on this machine: 0: Conv3d"),

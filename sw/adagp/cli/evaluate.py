@@ -10,14 +10,13 @@ thousand, the bytes its own. Large networks and batches take minutes to compile.
 """
 
 import argparse
-import re
 from pathlib import Path
 
 from . import UserError
+from .networks import ALL, SHAPE, models, pairs, shape
 from .user_model import user_model
 
 _SAMPLES = 50_000  # of CIFAR, for networks that come without a data set
-_ALL = "all"
 
 
 _GROUPS = {
@@ -26,7 +25,7 @@ _GROUPS = {
         "dataset": (str, "NAME", None, "cifar10, cifar100, imagenet, multi30k, voc (default: imagenet, or "
                                         "what the network is for)"),
         "model": (str, "PACKAGE:FUNCTION", None, "instead: a function that returns a torch.nn.Module"),
-        "input": (None, "SHAPE", None, "of a sample for each input of --model: such as 3x32x32; int:32 for 32 words"),
+        "input": (None, "SHAPE", None, SHAPE),
         "samples": (int, "N", None, f"of an epoch (default: the data set's; of --model {_SAMPLES:,})")},
     "run": {
         "batch": (int, "N", 128, "samples in a batch"),
@@ -37,7 +36,7 @@ _GROUPS = {
         "trace": (Path, "FILE", None, "instead of a schedule: report.json of adagp train, or its folder")},
     "accelerator": {
         "dataflow": (str, "NAME", ["WS"], "WS, RS, IS, OS: weight, row, input or output stationary"),
-        "design": (str, "NAME", [_ALL], "low, efficient, max"),
+        "design": (str, "NAME", [ALL], "low, efficient, max"),
         "rows": (int, "N", 12, "of the array"),
         "columns": (int, "N", 15, "of the array"),
         "predictor_rows": (int, "N", 8, "of the predictor's own array, on max"),
@@ -46,7 +45,7 @@ _GROUPS = {
         "buffer_bytes": (int, "N", None, "of the buffer beside the array (default: what any layer needs)"),
         "predictor_size": (int, "N", 8, "pooled height and width"),
         "predictor_channels": (int, "N", 16, "of its convolution"),
-        "predict": (str, "KIND", [_ALL], "layers that are predicted for: convolution, transposed, linear"),
+        "predict": (str, "KIND", [ALL], "layers that are predicted for: convolution, transposed, linear"),
         "energy": (str, "TABLE", None, "eyeriss, horowitz-low, horowitz-high, cacti-8kB, cacti-64kB, cacti-108kB or cacti-1MB")},
     "this project's machine": {
         "machine": (str, "PRESET", None, "instead of any array; --dataflow, --rows, --columns, --bus-bytes, --energy and "
@@ -65,19 +64,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         group = parser.add_argument_group(title)
         for name, (kind, metavar, default, text) in options.items():
             shown = " ".join(default) if isinstance(default, list) else default
-            group.add_argument(f"--{name.replace('_', '-')}", type=kind or _input, metavar=metavar, default=default,
+            group.add_argument(f"--{name.replace('_', '-')}", type=kind or shape, metavar=metavar, default=default,
                                nargs="+" if name in _SEVERAL else None, help=f"{text} (default: {shown})" if shown else text)
     parser.add_argument("--layers", action="store_true", help="tell of every layer")
     parser.add_argument("-o", "--output", type=Path, nargs="+", default=[], metavar="FILE", help=".json: everything; "
                         ".csv: a row for each network, dataflow and design, or with --layers for each layer")
-
-
-def _input(text: str) -> tuple[bool, tuple[int, ...]]:
-    """Whether these are integers, and the shape."""
-    given = re.fullmatch(r"(int:)?([1-9]\d*(?:x[1-9]\d*)*)", text, re.ASCII)
-    if not given:
-        raise argparse.ArgumentTypeError(f"must be extents of at least 1 such as 3x32x32, or int:32, not {text!r}")
-    return bool(given[1]), tuple(map(int, given[2].split("x")))
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -135,7 +126,7 @@ def _evaluate_machine(arguments: argparse.Namespace) -> None:
     designs = _chosen("design", arguments.design, {each.name.lower(): each for each in DESIGNS})
     predictor = PredictorConfig(size=arguments.predictor_size, channels=arguments.predictor_channels)
     found = []
-    for title, make, shape in _models(arguments):
+    for title, make, shape in models(arguments):
         try:
             evaluation = machine_evaluation.evaluate(
                 make(), config, batch=arguments.batch, input_shape=shape, shares=_shares(arguments), predictor=predictor,
@@ -150,29 +141,6 @@ def _evaluate_machine(arguments: argparse.Namespace) -> None:
         print(f"written: {path}")
 
 
-def _models(arguments: argparse.Namespace) -> list:
-    """Of each network its title, what makes it, and the shape of a sample."""
-    from functools import partial
-
-    from adagp.cost.workloads import workload
-    from adagp.models import build
-
-    if arguments.model:
-        if arguments.network or arguments.dataset:
-            raise UserError("--model is instead of --network and --dataset")
-        if not arguments.input or len(arguments.input) > 1:
-            raise UserError("--model on --machine needs one --input, the shape of a sample such as 3x32x32")
-        return [(arguments.model, partial(user_model, arguments.model), arguments.input[0][1])]
-    models = []
-    for network, dataset in _pairs(arguments):
-        of = workload(dataset)
-        if of.form not in ("cifar", "imagenet"):
-            raise UserError(f"--dataset of --machine must be of images with a class each, not {dataset}")
-        models.append((f"{network} on {dataset}", partial(build, network, form=of.form, classes=of.classes),
-                       (3, *[of.extent_of(network)] * 2)))
-    return models
-
-
 def _subjects(arguments: argparse.Namespace) -> list:
     import torch
     from adagp_flows.evaluation import named_subject, own_subject
@@ -184,28 +152,7 @@ def _subjects(arguments: argparse.Namespace) -> list:
             raise UserError("--model needs --input, the shape of a sample such as 3x32x32")
         inputs = [(torch.long if integers else torch.float32, shape) for integers, shape in arguments.input]
         return [own_subject(arguments.model, user_model(arguments.model), inputs, arguments.samples or _SAMPLES)]
-    return [named_subject(network, dataset, arguments.samples) for network, dataset in _pairs(arguments)]
-
-
-def _pairs(arguments: argparse.Namespace) -> list[tuple[str, str]]:
-    """Networks and data sets by name."""
-    from adagp.cost.workloads import DATASETS, workload
-
-    if arguments.input:
-        raise UserError("--input is of --model, not of networks by name")
-    datasets = list(DATASETS) if arguments.dataset == [_ALL] else arguments.dataset
-    if arguments.network == [_ALL]:
-        return [(network, dataset) for dataset in datasets or ["imagenet"] for network in workload(dataset).networks]
-    return [(network, dataset) for network in arguments.network or ["vgg13"]
-            for dataset in datasets or [_usual_dataset(network)]]
-
-
-def _usual_dataset(network: str) -> str:
-    from adagp.cost.workloads import DATASETS
-    from adagp.models import FORMS
-
-    forms = FORMS.get(network, ())
-    return next((dataset for dataset in ("imagenet", *DATASETS) if DATASETS[dataset].form in forms), "imagenet")
+    return [named_subject(network, dataset, arguments.samples) for network, dataset in pairs(arguments)]
 
 
 def _question(arguments: argparse.Namespace):
@@ -236,11 +183,11 @@ def _question(arguments: argparse.Namespace):
         pipelines=pipelines, devices=arguments.devices, micro_batches=arguments.micro_batches)
 
 def _chosen(option: str, given: list[str], known: dict[str, object]) -> list:
-    if given == [_ALL]:
+    if given == [ALL]:
         return list(known.values())
     for name in given:
         if name not in known:
-            raise UserError(f"--{option} must be {', '.join(known)} or {_ALL}, not {name!r}")
+            raise UserError(f"--{option} must be {', '.join(known)} or {ALL}, not {name!r}")
     return [known[name] for name in dict.fromkeys(given)]
 
 
