@@ -4,6 +4,7 @@ import csv
 import json
 import multiprocessing
 import os
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
@@ -17,7 +18,7 @@ from adagp.cost.exploration import OBJECTIVES, Journal, Outcome, Point, elements
 from adagp.cost.machine import ExternalMemory
 from adagp.cost.schedules import Shares
 from adagp.files import replace_file
-from adagp.spec.config import AcceleratorConfig, Design
+from adagp.spec.config import AcceleratorConfig
 
 from .machine_evaluation import mean, phases
 
@@ -61,13 +62,19 @@ class Exploration:
         if not points:
             return
         with ProcessPoolExecutor(processes or os.cpu_count(), mp_context=multiprocessing.get_context("spawn"),
-                                 initializer=torch.set_num_threads, initargs=(1,)) as pool:
+                                 initializer=_begin_worker) as pool:
             running = [pool.submit(self.outcome, point) for point in points]
             try:
                 for done in as_completed(running):
                     yield done.result()
             finally:
                 pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _begin_worker() -> None:
+    """One thread each; an interrupt is for the process that asks."""
+    torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def run(exploration: Exploration, points: Sequence[Point], objectives: Sequence[str], folder: Path,
@@ -102,9 +109,10 @@ def text(outcomes: Sequence[Outcome], objectives: Sequence[str]) -> str:
     failed = sum(outcome.error is not None for outcome in outcomes)
     best.sort(key=lambda outcome: tuple(getattr(outcome, name) for name in objectives))
     lines = [f"front in {', '.join(objectives)}: {len(best)} of {len(outcomes)} points" + (
-        f"; {failed} cannot be mapped" if failed else ""), "",
-        f"{'array':>9} {'design':>10} {'batch':>6} {'bus':>5} {'words':>6} {'banks':>6} {'operands':>9}"
-        f"{'cycles/sample':>15}{'bytes/sample':>14}{'elements':>10}{'memory, KiB':>13}"]
+        f"; {failed} cannot be mapped" if failed else "")]
+    if best:
+        lines += ["", f"{'array':>9} {'design':>10} {'batch':>6} {'bus':>5} {'words':>6} {'banks':>6} {'operands':>9}"
+                      f"{'cycles/sample':>15}{'bytes/sample':>14}{'elements':>10}{'memory, KiB':>13}"]
     for each in best:
         point = each.point
         lines.append(f"{f'{point.rows}×{point.columns}':>9} {point.design:>10} {point.batch:6} {point.bus_bits:5} "
@@ -131,25 +139,29 @@ def picture(title: str, outcomes: Sequence[Outcome], best: Sequence[bool], path:
 
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
+    from matplotlib.ticker import StrMethodFormatter
 
     figure, axes = plt.subplots(1, 2, figsize=(11, 4.6), sharey=True, layout="constrained")
     figure.suptitle(f"{title}: cycles of a sample, on average over the schedule; filled: on the front", fontsize=11)
     sides = (axes[0], "processing elements", lambda outcome: outcome.elements), (
         axes[1], "memory on chip, KiB", lambda outcome: outcome.memory / 8192)
     for axis, name, measure in sides:
-        for design in (each.name.lower() for each in Design):
-            some = [(outcome, filled) for outcome, filled in zip(outcomes, best)
-                    if outcome.point.design == design and not outcome.error]
-            for filled in (False, True):
-                chosen = [outcome for outcome, on_front in some if on_front is filled]
-                axis.scatter([measure(outcome) for outcome in chosen], [outcome.cycles for outcome in chosen], s=38,
-                             facecolors=_COLOURS[design] if filled else "none", edgecolors=_COLOURS[design], linewidths=1.2,
-                             label=design if filled or not any(on for _, on in some) else None, zorder=2 + filled)
+        for design, colour in _COLOURS.items():
+            for wanted in (False, True):
+                some = [outcome for outcome, filled in zip(outcomes, best)
+                        if outcome.point.design == design and not outcome.error and filled is wanted]
+                axis.scatter([measure(outcome) for outcome in some], [outcome.cycles for outcome in some], s=38, linewidths=1.2,
+                             facecolors=colour if wanted else "none", edgecolors=colour, zorder=2 + wanted)
         axis.set(xlabel=name, xscale="log", yscale="log")
+        for each in (axis.xaxis, axis.yaxis):
+            each.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+            each.set_minor_formatter(StrMethodFormatter("{x:,.0f}"))
+        axis.tick_params(which="both", labelsize=8)
         axis.grid(which="both", color="#dddddd", linewidth=0.6)
         axis.set_axisbelow(True)
     axes[0].set_ylabel("cycles of a sample")
-    handles = {label: handle for axis in axes for handle, label in zip(*axis.get_legend_handles_labels())}
-    axes[1].legend(handles.values(), handles, frameon=False)
+    for design in dict.fromkeys(outcome.point.design for outcome in outcomes):
+        axes[1].scatter([], [], s=38, color=_COLOURS[design], label=design)
+    axes[1].legend(frameon=False)
     figure.savefig(path, dpi=120)
     plt.close(figure)

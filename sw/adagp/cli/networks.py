@@ -26,7 +26,7 @@ def models(arguments: argparse.Namespace) -> list:
     from functools import partial
 
     from adagp.cost.workloads import workload
-    from adagp.models import build
+    from adagp.models import FORMS, build
 
     if arguments.model:
         if arguments.network or arguments.dataset:
@@ -39,6 +39,9 @@ def models(arguments: argparse.Namespace) -> list:
         of = workload(dataset)
         if of.form not in ("cifar", "imagenet"):
             raise UserError(f"--dataset on this project's machine must be of images with a class each, not {dataset}")
+        fitting = [name for name, forms in FORMS.items() if of.form in forms]
+        if network not in fitting:
+            raise UserError(f"--network on {dataset} must be one of {', '.join(fitting)}, not {network!r}")
         models.append((f"{network} on {dataset}", partial(build, network, form=of.form, classes=of.classes),
                        (3, *[of.extent_of(network)] * 2)))
     return models
