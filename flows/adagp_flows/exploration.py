@@ -58,10 +58,12 @@ class Exploration:
             bytes=mean(costs, self.shares, lambda cost: cost.bytes_read + cost.bytes_fetched + cost.bytes_written) / point.batch)
 
     def outcomes(self, points: Sequence[Point], processes: int | None = None) -> Iterator[Outcome]:
-        """As they are found, on as many processes as there are cores."""
-        if not points:
+        """As they are found, on as many processes as there are cores; with one, on this."""
+        processes = processes or os.cpu_count()
+        if processes == 1 or not points:
+            yield from map(self.outcome, points)
             return
-        with ProcessPoolExecutor(processes or os.cpu_count(), mp_context=multiprocessing.get_context("spawn"),
+        with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn"),
                                  initializer=_begin_worker) as pool:
             running = [pool.submit(self.outcome, point) for point in points]
             try:

@@ -51,6 +51,14 @@ def test_points_are_compared_and_known_ones_are_not_computed_again(capsys, folde
     assert json.loads(Path("out/report.json").read_text())["sweep"]["network"] == "mine:network"
 
 
+def test_several_processes_find_the_same(folder):
+    sizes = "--arrays", "2x2", "4x4", "--designs", "baseline"
+    assert cli.main([*OPTIONS, *sizes]) == 0
+    processes = OPTIONS.index("--processes") + 1
+    assert cli.main([*OPTIONS[:processes], "2", *OPTIONS[processes + 1:-1], "other", *sizes]) == 0
+    assert Path("other/points.csv").read_text() == Path("out/points.csv").read_text()
+
+
 def test_machine_that_is_too_small_is_an_outcome(capsys):
     assert cli.main([*OPTIONS, "--designs", "baseline", "max", "--predictor-size", "8", "--predictor-channels", "64"]) == 0
     out = capsys.readouterr().out
