@@ -141,7 +141,7 @@ def picture(title: str, outcomes: Sequence[Outcome], best: Sequence[bool], path:
 
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
-    from matplotlib.ticker import StrMethodFormatter
+    from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
     figure, axes = plt.subplots(1, 2, figsize=(11, 4.6), sharey=True, layout="constrained")
     figure.suptitle(f"{title}: cycles of a sample, on average over the schedule; filled: on the front", fontsize=11)
@@ -156,8 +156,9 @@ def picture(title: str, outcomes: Sequence[Outcome], best: Sequence[bool], path:
                              facecolors=colour if wanted else "none", edgecolors=colour, zorder=2 + wanted)
         axis.set(xlabel=name, xscale="log", yscale="log")
         for each in (axis.xaxis, axis.yaxis):
+            each.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
             each.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
-            each.set_minor_formatter(StrMethodFormatter("{x:,.0f}"))
+            each.set_minor_locator(NullLocator())
         axis.tick_params(which="both", labelsize=8)
         axis.grid(which="both", color="#dddddd", linewidth=0.6)
         axis.set_axisbelow(True)
