@@ -77,19 +77,20 @@ def test_machine_that_is_too_small_is_an_outcome(capsys):
 
 
 def test_interrupted_sweep_goes_on(folder):
-    sweep = *OPTIONS, "--arrays", "2x2", "2x4", "4x2", "4x4", "--batches", *(str(batch) for batch in range(1, 11)), "--designs", "baseline"
+    sweep = *OPTIONS, "--arrays", "2x2", "2x4", "4x2", "4x4", "--designs", "baseline"
     command = [sys.executable, "-m", "adagp.cli", *sweep]
     running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                               env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)})
+                               env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))  # a job in the background ignores it
     assert "left" in running.stdout.readline()
     running.send_signal(signal.SIGINT)
     out, err = running.communicate(timeout=120)
     assert running.returncode == 130 and err == "adagp explore: interrupted\n" and "front in" not in out
     lines = Path("out/points.jsonl").read_text().splitlines()
-    assert 2 <= len(lines) < 41
+    assert 2 <= len(lines) < 5
     assert cli.main(sweep) == 0
     assert Path("out/points.jsonl").read_text().splitlines()[:len(lines)] == lines
-    assert len(Path("out/points.jsonl").read_text().splitlines()) == 41
+    assert len(Path("out/points.jsonl").read_text().splitlines()) == 5
 
 
 @pytest.mark.parametrize(("arguments", "message"), [
