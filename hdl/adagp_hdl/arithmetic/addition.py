@@ -78,17 +78,17 @@ class SumPipeline(wiring.Component):
         near = Mux(amount[0], Cat(placed, 0), Cat(0, placed))
         gone = Mux(first, b.zero, a.zero)
         return self._stage(
-            m, "ordered", sign=Mux(first, a.sign, b.sign), opposite=a.sign ^ b.sign,
+            m, "ordered", sign=Mux(first, a.sign & (b.sign | ~a.zero), b.sign), opposite=a.sign ^ b.sign,
             exponent=Mux(first, a.exponent, b.exponent), special=self.special, nan=self.nan,
-            large=Mux(first & a.zero, 0, Mux(first, a.significand, b.significand)),
-            small=Mux(gone, 0, near), small_present=~gone, amount=amount[1:])
+            large=Mux(first, a.significand, b.significand),
+            small=near, small_present=~gone, amount=amount[1:])
 
     def _align(self, m, s):
         """Stage 2: the smaller significand at its place, with a sticky bit for what falls off."""
         width = len(s["large"]) + self._guard
         levels = (width - 1).bit_length() - 1
         small = Cat(Const(0, width - len(s["small"])), s["small"])
-        far = s["amount"][levels:].any()
+        far = s["amount"][levels:].any() | ~s["small_present"]
         kept, lost = small, 0
         for level in range(0, levels, 2):  # two bits of the amount at once fill a LUT6
             units = s["amount"][level:min(level + 2, levels)]
@@ -109,34 +109,33 @@ class SumPipeline(wiring.Component):
         opposite = s["opposite"]
         m.d.comb += total.eq(Cat(opposite, large) + Cat(opposite, small ^ opposite.replicate(width)))
         negative = opposite & total[width]
+        blocks = _blocks(total[1:width + 1])
         return self._stage(
             m, "total", **{k: s[k] for k in ("opposite", "exponent", "special", "nan")},
-            sign=s["sign"] ^ (negative & ~s["special"]), negative=negative, value=total[1:])
+            sign=s["sign"] ^ (negative & ~s["special"]), negative=negative, value=total[1:],
+            high=s["exponent"][1:].all(), clear=Cat(*(~(block ^ negative.replicate(len(block))).any() for block in blocks[:-1])))
 
     def _normalise(self, m, s):
         """Stage 4: left by an even number of places, so that one of the two top bits is set.
 
         A negative difference is inverted only: with ones shifted in, rounding adds the missing 1.
         """
-        value, negative = s["value"], s["negative"]
-        width = len(value)
-        padded = Cat(Const(0, -width % BLOCK), value) ^ negative.replicate(width + -width % BLOCK)
-        blocks = [padded.word_select(i, BLOCK) for i in reversed(range(len(padded) // BLOCK))]
+        value, negative, width = s["value"], s["negative"], len(s["value"])
         coarse, fine = Signal(2), Signal(2)
-        fines = Array(_leading([~block[6 - 2 * i:8 - 2 * i].any() for i in range(3)]) for block in blocks)
-        m.d.comb += [
-            coarse.eq(_leading([~block.any() for block in blocks[:-1]])),
-            fine.eq(fines[coarse]),
-        ]
         first = Signal(width)
-        m.d.comb += first.eq((value << Cat(Const(0, 3), coarse))[:width] ^ negative.replicate(width))
+        m.d.comb += [
+            coarse.eq(_leading(s["clear"])),
+            first.eq((value << Cat(Const(0, 3), coarse))[:width] ^ negative.replicate(width)),
+            fine.eq(_leading([~first[i:i + 2].any() for i in (width - 2, width - 4, width - 6)])),
+        ]
         second = (Cat(negative.replicate(6), first) << Cat(0, fine))[6:6 + width]
         exponent = Signal(self._fmt.exponent_bits + 2)
         m.d.comb += exponent.eq(s["exponent"] - Cat(0, fine, coarse))
-        nothing = (coarse == len(blocks) - 1) & (fine == 3)
+        nothing = s["clear"].all() & (fine == 3)
         return self._stage(
-            m, "normal", sign=s["sign"] & ~(nothing & s["opposite"]) & ~s["nan"], nothing=nothing,
-            exponent=exponent, special=s["special"], nan=s["nan"], value=second)
+            m, "normal", **{k: s[k] for k in ("sign", "opposite", "special", "nan")},
+            nothing=nothing, exponent=exponent, value=second,
+            high=s["high"] & ~s["clear"][0] & (fine == 0))
 
     def _round(self, m, s):
         """Stage 5: the last place, rounding, overflow and underflow.
@@ -148,29 +147,33 @@ class SumPipeline(wiring.Component):
         top = value[-1]
         drop = len(value) - 1 - fraction_bits
         fraction = Signal(fraction_bits)
-        up, full, over, under = Signal(), Signal(), Signal(), Signal()
+        up, over, none, flushed = Signal(), Signal(), Signal(), Signal()
         negative = exponent[-1]
         low = exponent[:exponent_bits]
         m.d.comb += [
             fraction.eq(Mux(top, value[drop:-1], value[drop - 1:-2])),
             up.eq(Mux(top, value[drop - 1] & (value[:drop - 1].any() | value[drop]),
                       value[drop - 2] & (value[:drop - 2].any() | value[drop - 1]))),
-            full.eq(fraction.all() & up),
-            over.eq(s["special"] | ~negative & low[1:].all() & (low[0] | top)),
-            under.eq(s["nothing"] | Mux(top, negative & ~(exponent.all() & full),
-                                        negative | ~low.any() & ~full)),
+            over.eq(s["special"] | s["high"] & (low[0] | top)),
+            none.eq(~s["special"] & (s["nothing"] | negative & ~(exponent.all() & top))),
+            flushed.eq(s["special"] | s["high"] & (low[0] | top) | s["nothing"] | negative | ~top & ~low.any()),
         ]
         rounded = Signal(fraction_bits + exponent_bits)
         m.d.comb += rounded.eq(
             Cat(up & ~over, Const(0, fraction_bits - 1), low | over.replicate(exponent_bits))
             + Cat(fraction, top & ~over))
-        zero = under & ~s["special"]
         quiet = 1 << (fraction_bits - 1)
         with m.If(self.en):
             m.d.sync += self.o.eq(Cat(
-                Mux(zero | over, Mux(s["nan"], quiet, 0), rounded[:fraction_bits]),
-                Mux(zero, 0, rounded[fraction_bits:]), s["sign"]))
+                Mux(flushed, Mux(s["nan"], quiet, 0), rounded[:fraction_bits]),
+                Mux(none, 0, rounded[fraction_bits:]), s["sign"] & ~(s["nothing"] & s["opposite"]) & ~s["nan"]))
         return m
+
+
+def _blocks(value):
+    """Runs of ``BLOCK`` bits from the top down; the last may be shorter."""
+    ends = range(len(value), 0, -BLOCK)
+    return [value[max(0, end - BLOCK):end] for end in ends]
 
 
 def _leading(flags):

@@ -78,9 +78,12 @@ class ProcessingElement(wiring.Component):
             nan.eq(x.special & (x.fraction[0] | w.zero) | w.special & (w.fraction[0] | x.zero)),
         ]
         m.d.sync += significand.eq(Cat(x.fraction, Const(1, 1)) * Cat(w.fraction, Const(1, 1)))
-        flags = {"sign": x.sign ^ w.sign, "exponent": Cat(exponent[:7], exponent[8]), "nan": nan,
-                 "special": x.special | w.special | ~x.zero & ~w.zero & exponent[7] & exponent[8],
-                 "zero": x.zero | w.zero | ~exponent[7] & ~exponent[8]}
+        zero = x.zero | w.zero
+        biased = Cat(exponent[:7], exponent[8])
+        flags = {"sign": x.sign ^ w.sign, "exponent": biased, "nan": nan,
+                 "special": x.special | w.special | ~zero & exponent[7] & exponent[8],
+                 "special_high": ~zero & biased.all(),
+                 "zero": zero | ~exponent[8] & (~exponent[7] | ~exponent[:7].any()), "zero_low": biased == 1}
         registers = {"significand": significand}
         for name, value in flags.items():
             registers[name] = Signal(unsigned(len(value)), name=f"product_{name}", reset_less=True)
@@ -93,8 +96,8 @@ class ProcessingElement(wiring.Component):
         exponent, top = product["exponent"], product["significand"][-1]
         zero, infinite = Signal(), Signal()
         m.d.comb += [
-            zero.eq(product["zero"] | ~exponent[1:].any() & ~(exponent[0] & top)),
-            infinite.eq(product["special"] | exponent.all() & top & ~product["zero"]),
+            zero.eq(product["zero"] | product["zero_low"] & ~top),
+            infinite.eq(product["special"] | product["special_high"] & top),
             total.en.eq(1),
             total.a.sign.eq(partial.sign),
             total.a.zero.eq(partial.zero | infinite),  # its sign is that of the result
