@@ -30,11 +30,10 @@ class FloatAdder(wiring.Component):
         a, b = Unpacked(self._fmt, self.a), Unpacked(self._fmt, self.b)
         for unpacked, term in ((a, pipeline.a), (b, pipeline.b)):
             m.d.comb += [
-                term.sign.eq(unpacked.sign), term.zero.eq(unpacked.zero),
+                term.sign.eq(unpacked.sign), term.zero.eq(unpacked.zero), term.special.eq(unpacked.special),
                 term.exponent.eq(unpacked.exponent), term.significand.eq(Cat(unpacked.fraction, 1))]
         m.d.comb += [
             pipeline.en.eq(self.en),
-            pipeline.special.eq(a.special | b.special),
             pipeline.nan.eq(a.nan | b.nan | a.special & b.special & (a.sign ^ b.sign)),
             self.o.eq(pipeline.o),
         ]

@@ -12,23 +12,24 @@ BLOCK = 8
 
 
 def term_layout(fmt: FloatFormat) -> data.StructLayout:
-    """An unpacked finite number: ``significand`` has its integer bit on top; where ``zero`` is set,
-    exponent and significand have no meaning."""
-    return data.StructLayout({"sign": 1, "zero": 1, "exponent": fmt.exponent_bits,
+    """An unpacked number: ``significand`` has its integer bit on top, and no meaning where ``zero`` is set;
+    there ``exponent`` is not above that of any number that is not zero. A number that is ``special`` (an
+    infinity or NaN) may have any."""
+    return data.StructLayout({"sign": 1, "zero": 1, "special": 1, "exponent": fmt.exponent_bits,
                               "significand": fmt.fraction_bits + 1})
 
 
 class SumPipeline(wiring.Component):
     """``o = a + b``, rounded to nearest even, subnormal results flushed to zero of their sign.
 
-    One sum per cycle, ``LATENCY`` cycles, all frozen while ``en`` is low. ``special`` makes the
-    result an infinity with the sign of the term of the larger exponent, or with ``nan`` also set
-    the canonical NaN. ``zero`` wins over an exponent, that of ``b`` over that of ``a``. With ``slack`` 1
-    the significand of ``b`` may lack its integer bit (be in [0.5, 2)), and its exponent may be the
-    all-ones one.
+    One sum per cycle, ``LATENCY`` cycles, all frozen while ``en`` is low. A special term makes the
+    result an infinity of its sign, or with ``nan`` also set the canonical NaN. ``special`` wins over
+    ``zero`` in ``b`` and excludes it in ``a``, where it comes with the all-ones exponent. With ``slack`` 1 the
+    significand of ``b`` may lack its integer bit (be in [0.5, 2)), and its exponent may be the all-ones
+    one, or 1 in a zero.
     """
 
-    LATENCY = 5
+    LATENCY = 6
 
     def __init__(self, fmt: FloatFormat, *, slack: int = 0):
         if fmt.fraction_bits + GUARD_BITS + slack + 3 > 4 * BLOCK or fmt.fraction_bits < 5:
@@ -38,14 +39,15 @@ class SumPipeline(wiring.Component):
         self._guard = GUARD_BITS + slack
         super().__init__({
             "en": In(1), "a": In(term_layout(fmt)), "b": In(term_layout(fmt)),
-            "special": In(1), "nan": In(1), "o": Out(fmt.bits)})
+            "nan": In(1), "o": Out(fmt.bits)})
 
     def elaborate(self, platform):
         m = Module()
         ordered = self._order(m)
         aligned = self._align(m, ordered)
         total = self._add(m, aligned)
-        normal = self._normalise(m, total)
+        coarse = self._shift(m, total)
+        normal = self._normalise(m, coarse)
         self._round(m, normal)
         return m
 
@@ -68,20 +70,22 @@ class SumPipeline(wiring.Component):
         bits = self._fmt.exponent_bits
         difference = Signal(bits + 1)
         first = Signal()
-        amount = Signal(bits)
         m.d.comb += [
             difference.eq(a.exponent - b.exponent),
-            first.eq(b.zero | ~difference[bits] & ~a.zero),
-            amount.eq(difference[:bits] ^ (~first).replicate(bits)),
+            first.eq(~difference[bits]),
         ]
-        placed = Mux(first, Cat(0, b.significand), Cat(a.significand, 0))
-        near = Mux(amount[0], Cat(placed, 0), Cat(0, placed))
-        gone = Mux(first, b.zero, a.zero)
+        amount = difference[1:bits] ^ (~first).replicate(bits - 1)
+        # beside the subtraction, not behind it
+        odd = a.exponent[0] ^ b.exponent[0]
+        near = Mux(first, Mux(odd, Cat(0, b.significand, 0), Cat(0, 0, b.significand)),
+                   Mux(odd, Cat(0, a.significand, 0), Cat(a.significand, 0, 0)))
+        opposite = a.sign ^ b.sign
+        large = Mux(first, a.significand, b.significand)
+        sign = Mux(b.special, b.sign, Mux(first | b.zero, a.sign & (b.sign | ~a.zero), b.sign))
         return self._stage(
-            m, "ordered", sign=Mux(first, a.sign & (b.sign | ~a.zero), b.sign), opposite=a.sign ^ b.sign,
-            exponent=Mux(first, a.exponent, b.exponent), special=self.special, nan=self.nan,
-            large=Mux(first, a.significand, b.significand),
-            small=near, small_present=~gone, amount=amount[1:])
+            m, "ordered", sign=sign, opposite=opposite, exponent=Mux(first, a.exponent, b.exponent),
+            special=a.special | b.special, nan=self.nan, large=large ^ opposite.replicate(len(large)),
+            small=near, small_present=~Mux(first, b.zero, a.zero), amount=amount)
 
     def _align(self, m, s):
         """Stage 2: the smaller significand at its place, with a sticky bit for what falls off."""
@@ -101,67 +105,76 @@ class SumPipeline(wiring.Component):
             small=Cat(Mux(far, s["small_present"], lost), Mux(far, 0, kept)))
 
     def _add(self, m, s):
-        """Stage 3: the sum or difference; the latter is negative only if it is exact."""
+        """Stage 3: the sum, or the inverted difference: small − large − 1.
+
+        It is negative unless the difference is exact, and is inverted then.
+        """
         width = len(s["small"]) + 1
-        large = Cat(Const(0, width - 1 - len(s["large"])), s["large"], 0)
-        small = Cat(s["small"], 0)
-        total = Signal(width + 1)
         opposite = s["opposite"]
-        m.d.comb += total.eq(Cat(opposite, large) + Cat(opposite, small ^ opposite.replicate(width)))
-        negative = opposite & total[width]
-        blocks = _blocks(total[1:width + 1])
+        large = Cat(opposite.replicate(width - 1 - len(s["large"])), s["large"], opposite)
+        total, negative = Signal(width), Signal()
+        m.d.comb += [total.eq(large + s["small"]), negative.eq(opposite & ~total[-1])]
+        leading = [~(block ^ total[-1].replicate(len(block))).any() for block in _blocks(total)[:-1]]
         return self._stage(
             m, "total", **{k: s[k] for k in ("opposite", "exponent", "special", "nan")},
-            sign=s["sign"] ^ (negative & ~s["special"]), negative=negative, value=total[1:],
-            high=s["exponent"][1:].all(), clear=Cat(*(~(block ^ negative.replicate(len(block))).any() for block in blocks[:-1])))
+            sign=s["sign"] ^ (negative & ~s["special"]), value=total,
+            high=s["exponent"][1:].all(), leading=Cat(*leading))
+
+    def _shift(self, m, s):
+        """Stage 4: left by whole blocks; and how many pairs of bits to go.
+
+        A negative difference lacks 1 in the last place: with ones shifted in, rounding adds it.
+        """
+        value, width, opposite = s["value"], len(s["value"]), s["opposite"]
+        inverted = opposite & value[-1]
+        coarse = Signal(2)
+        shifted = Signal(width)
+        m.d.comb += [
+            coarse.eq(_leading([flag & opposite for flag in s["leading"]])),  # a sum has none
+            shifted.eq((Cat(opposite.replicate(3 * BLOCK), value) << Cat(Const(0, 3), coarse))[3 * BLOCK:]),
+        ]
+        pairs = [shifted[i:i + 2] ^ inverted.replicate(2) for i in (width - 2, width - 4, width - 6)]
+        return self._stage(
+            m, "coarse", **{k: s[k] for k in ("sign", "opposite", "exponent", "special", "nan")},
+            inverted=inverted, value=shifted, coarse=coarse, fine=_leading([~pair.any() for pair in pairs]),
+            high=s["high"] & (coarse == 0), last=coarse == len(s["leading"]))
 
     def _normalise(self, m, s):
-        """Stage 4: left by an even number of places, so that one of the two top bits is set.
-
-        A negative difference is inverted only: with ones shifted in, rounding adds the missing 1.
-        """
-        value, negative, width = s["value"], s["negative"], len(s["value"])
-        coarse, fine = Signal(2), Signal(2)
-        first = Signal(width)
-        m.d.comb += [
-            coarse.eq(_leading(s["clear"])),
-            first.eq((value << Cat(Const(0, 3), coarse))[:width] ^ negative.replicate(width)),
-            fine.eq(_leading([~first[i:i + 2].any() for i in (width - 2, width - 4, width - 6)])),
-        ]
-        second = (Cat(negative.replicate(6), first) << Cat(0, fine))[6:6 + width]
-        exponent = Signal(self._fmt.exponent_bits + 2)
-        m.d.comb += exponent.eq(s["exponent"] - Cat(0, fine, coarse))
-        nothing = s["clear"].all() & (fine == 3)
-        return self._stage(
-            m, "normal", **{k: s[k] for k in ("sign", "opposite", "special", "nan")},
-            nothing=nothing, exponent=exponent, value=second,
-            high=s["high"] & ~s["clear"][0] & (fine == 0))
-
-    def _round(self, m, s):
-        """Stage 5: the last place, rounding, overflow and underflow.
+        """Stage 5: left by 0, 2, 4 or 6 places, so that one of the two top bits is set, and what to round.
 
         ``exponent`` is one too small where the top bit is set; adding that bit to it does both.
         """
-        fmt, value, exponent = self._fmt, s["value"], s["exponent"]
-        fraction_bits, exponent_bits = fmt.fraction_bits, fmt.exponent_bits
-        top = value[-1]
-        drop = len(value) - 1 - fraction_bits
-        fraction = Signal(fraction_bits)
-        up, over, none, flushed = Signal(), Signal(), Signal(), Signal()
-        negative = exponent[-1]
-        low = exponent[:exponent_bits]
+        width, drop = len(s["value"]), len(s["value"]) - 1 - self._fmt.fraction_bits
+        value, top = Signal(width), Signal()
+        shifted = (Cat(s["opposite"].replicate(6), s["value"]) << Cat(0, s["fine"]))[6:6 + width]
+        exponent = Signal(self._fmt.exponent_bits + 2)
         m.d.comb += [
-            fraction.eq(Mux(top, value[drop:-1], value[drop - 1:-2])),
-            up.eq(Mux(top, value[drop - 1] & (value[:drop - 1].any() | value[drop]),
-                      value[drop - 2] & (value[:drop - 2].any() | value[drop - 1]))),
+            value.eq(shifted ^ s["inverted"].replicate(width)),
+            top.eq(value[-1]),
+            exponent.eq(s["exponent"] - Cat(0, s["fine"], s["coarse"])),
+        ]
+        up = Mux(top, value[drop - 1] & (value[:drop - 1].any() | value[drop]),
+                 value[drop - 2] & (value[:drop - 2].any() | value[drop - 1]))
+        return self._stage(
+            m, "normal", **{k: s[k] for k in ("sign", "opposite", "special", "nan")},
+            fraction=Mux(top, value[drop:-1], value[drop - 1:-2]), top=top, up=up, exponent=exponent,
+            nothing=s["last"] & (s["fine"] == 3), high=s["high"] & (s["fine"] == 0))
+
+    def _round(self, m, s):
+        """Stage 6: rounding, overflow and underflow."""
+        fraction_bits, exponent_bits = self._fmt.fraction_bits, self._fmt.exponent_bits
+        exponent, top = s["exponent"], s["top"]
+        over, none, flushed = Signal(), Signal(), Signal()
+        negative, low = exponent[-1], exponent[:exponent_bits]
+        m.d.comb += [
             over.eq(s["special"] | s["high"] & (low[0] | top)),
             none.eq(~s["special"] & (s["nothing"] | negative & ~(exponent.all() & top))),
             flushed.eq(s["special"] | s["high"] & (low[0] | top) | s["nothing"] | negative | ~top & ~low.any()),
         ]
         rounded = Signal(fraction_bits + exponent_bits)
         m.d.comb += rounded.eq(
-            Cat(up & ~over, Const(0, fraction_bits - 1), low | over.replicate(exponent_bits))
-            + Cat(fraction, top & ~over))
+            Cat(s["up"] & ~over, Const(0, fraction_bits - 1), low | over.replicate(exponent_bits))
+            + Cat(s["fraction"], top & ~over))
         quiet = 1 << (fraction_bits - 1)
         with m.If(self.en):
             m.d.sync += self.o.eq(Cat(
@@ -177,8 +190,8 @@ def _blocks(value):
 
 
 def _leading(flags):
-    """How many of ``flags`` (at most 3) are set before the first that is not."""
+    """How many of ``flags`` (one to three) are set before the first that is not, in two bits."""
     count = 0
     for flag in reversed(flags):
         count = Mux(flag, count + 1, 0)
-    return count
+    return count[:2]

@@ -1,6 +1,6 @@
 """The processing element."""
 
-from amaranth.hdl import Cat, Const, Module, Signal, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -80,10 +80,11 @@ class ProcessingElement(wiring.Component):
         m.d.sync += significand.eq(Cat(x.fraction, Const(1, 1)) * Cat(w.fraction, Const(1, 1)))
         zero = x.zero | w.zero
         biased = Cat(exponent[:7], exponent[8])
-        flags = {"sign": x.sign ^ w.sign, "exponent": biased, "nan": nan,
+        below = zero | ~exponent[8] & (~exponent[7] | ~exponent[:7].any())
+        flags = {"sign": x.sign ^ w.sign, "exponent": Mux(below, 0, biased), "nan": nan,
                  "special": x.special | w.special | ~zero & exponent[7] & exponent[8],
                  "special_high": ~zero & biased.all(),
-                 "zero": zero | ~exponent[8] & (~exponent[7] | ~exponent[:7].any()), "zero_low": biased == 1}
+                 "zero": below, "zero_low": biased == 1}
         registers = {"significand": significand}
         for name, value in flags.items():
             registers[name] = Signal(unsigned(len(value)), name=f"product_{name}", reset_less=True)
@@ -100,14 +101,15 @@ class ProcessingElement(wiring.Component):
             infinite.eq(product["special"] | product["special_high"] & top),
             total.en.eq(1),
             total.a.sign.eq(partial.sign),
-            total.a.zero.eq(partial.zero | infinite),  # its sign is that of the result
+            total.a.zero.eq(partial.zero),
+            total.a.special.eq(partial.special),
             total.a.exponent.eq(partial.exponent),
             total.a.significand.eq(Cat(partial.fraction, 1)),
             total.b.sign.eq(product["sign"]),
-            total.b.zero.eq(zero & ~infinite),
+            total.b.zero.eq(zero),
+            total.b.special.eq(infinite),
             total.b.exponent.eq(exponent),
             total.b.significand.eq(Cat(Const(0, 8), product["significand"])),
-            total.special.eq(partial.special | infinite),
             total.nan.eq(product["nan"] | partial.special & (
                 partial.fraction[-1] | infinite & (partial.sign ^ product["sign"]))),
             self.partial_sum_below.eq(total.o),

@@ -10,7 +10,7 @@ import numpy as np
 from adagp.spec.config import AcceleratorConfig
 from adagp.spec.isa import WORDS_IN_FLIGHT, Addend, Function, Multiplier, Vector
 
-VECTOR_LATENCY = 13
+VECTOR_LATENCY = 14
 """Cycles from the issue of a word to that of one that depends on it."""
 
 _NEVER = -(1 << 40)

@@ -4,7 +4,7 @@ OPERAND_READ = 3
 """Read of an operand memory."""
 VECTOR_READ = 2
 """Read of the vector memory, from the grant."""
-ADDER = 5
+ADDER = 6
 MULTIPLIER = 4
 PRODUCT = 2
 """From an operand at a processing element to its product at the adder there."""
