@@ -1,6 +1,6 @@
 """The adder behind every sum of the machine: two unpacked terms in, one encoded sum out."""
 
-from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -75,7 +75,7 @@ class SumPipeline(wiring.Component):
             first.eq(~difference[bits]),
         ]
         amount = difference[1:bits] ^ (~first).replicate(bits - 1)
-        # beside the subtraction, not behind it
+        # the lowest bit of the amount, known before the difference
         odd = a.exponent[0] ^ b.exponent[0]
         near = Mux(first, Mux(odd, Cat(0, b.significand, 0), Cat(0, 0, b.significand)),
                    Mux(odd, Cat(0, a.significand, 0), Cat(a.significand, 0, 0)))
