@@ -70,12 +70,12 @@ class BurstReader(wiring.Component):
         room = Signal(range(self._config.read_buffer_beats + 1), init=self._config.read_buffer_beats)
         issue, freed = Signal(), Signal()
         m.d.comb += [
-            freed.eq(self.data.valid & self.data.ready),
             issue.eq(burst.valid & (room > burst.payload.more) & ~self.halt & (~axi.arvalid | axi.arready)),
             burst.ready.eq(issue), bursts.valid.eq(issue),
             bursts.payload.beat.eq(burst.payload.beat), bursts.payload.last.eq(burst.payload.last),
             axi.arsize.eq(low), axi.arburst.eq(INCR), axi.arcache.eq(BUFFERABLE_MODIFIABLE),
         ]
+        m.d.sync += freed.eq(self.data.valid & self.data.ready)
         with m.If(issue):
             m.d.sync += room.eq(room + freed - burst.payload.more - 1)
         with m.Elif(freed):

@@ -9,7 +9,7 @@ from adagp.spec.isa import FaultCause
 
 from ..interfaces import ADDRESS_BITS, AxiWriteSignature, BeatWrite, Fault, Run
 from ..memory.predictor import PredictorMemory
-from .burst import BurstSplitter, WindowCheck
+from .burst import BurstSplitter, CheckedRun, WindowCheck
 from .burst_reader import BUFFERABLE_MODIFIABLE, INCR
 from .fifo import Fifo
 
@@ -69,7 +69,7 @@ class BurstWriter(wiring.Component):
         m = Module()
         config = self._config
         m.submodules.check = check = WindowCheck(local_bytes=4 * config.predictor_elements if self._has_local else 0)
-        m.submodules.runs = runs = Fifo(Run, RUNS)
+        m.submodules.runs = runs = Fifo(CheckedRun, RUNS)
         m.submodules.ends = ends = Fifo(data.StructLayout({"last": 1} | _local(config, {"local": 1})), 2 * RUNS)
         m.submodules.split = split = BurstSplitter(beat_bytes=config.bus_bytes, beats=config.burst_beats)
         m.submodules.buffer = buffer = Fifo(self.data.payload.shape(), self.beats(config), block=True)
