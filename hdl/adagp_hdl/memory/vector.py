@@ -115,8 +115,12 @@ class VectorMemory(wiring.Component):
         if port is self.vector_read_b:
             lane = Signal.like(port.lane, reset_less=True)
             m.d.sync += lane.eq(port.lane)
-            with m.If(granted):
-                m.d.sync += port.lane_data.eq(_indexed([word[32 * i:32 * i + 32] for i in range(self._lanes)], lane))
+            odd = Signal(reset_less=True)
+            pair = [Signal(32, name=f"lane_data{i}", reset_less=True) for i in range(2)]
+            lanes = [word[32 * i:32 * i + 32] for i in range(self._lanes)]
+            with m.If(granted):  # after the block memory and the banks there is no time for the last choice
+                m.d.sync += [odd.eq(lane[0]), *(each.eq(_indexed(lanes[i::2], lane[1:])) for i, each in enumerate(pair))]
+            m.d.comb += port.lane_data.eq(Mux(odd, pair[1], pair[0]))
 
     def _connect_writes(self, m: Module, banks: list[VectorBank]):
         arrays = [getattr(self, f"{name}_write") for name in self._arrays]
