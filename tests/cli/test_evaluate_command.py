@@ -289,7 +289,7 @@ def test_slower_memory_costs_the_machine_cycles(capsys):
 
 
 @pytest.mark.parametrize(("arguments", "message"), [
-    (["--machine", "huge"], "--machine must be tiny, small, paper, large, not 'huge'"),
+    (["--machine", "huge"], "--machine must be tiny, small, paper, vc707, large, not 'huge'"),
     (["--machine", "tiny", "--network", "transformer"], "--dataset on this project's machine must be of images with a class each, not multi30k"),
     (["--machine", "tiny", "--model", "mine:network"], "--model on this project's machine needs one --input, the shape of a sample such as 3x32x32"),
     (["--estimate"], "--estimate is for --machine; everything else is in closed form"),

@@ -98,7 +98,7 @@ def test_interrupted_sweep_goes_on(folder):
     (["--designs", "huge"], "--designs must be of baseline, low, efficient, max, not 'huge'"),
     (["--objectives", "area"], "objective must be one of cycles, bytes, elements, memory, not 'area'"),
     (["--processes", "0"], "--processes must be at least 1, not 0"),
-    (["--preset", "huge"], "preset must be one of tiny, small, paper, large, not 'huge'"),
+    (["--preset", "huge"], "preset must be one of tiny, small, paper, vc707, large, not 'huge'"),
     (["--network", "vgg13"], "--model is instead of --network and --dataset"),
     (["--predictor-size", "3"], "PredictorConfig.size must be an even integer of at least 2, not 3")])
 def test_wrong_options_are_one_line(capsys, arguments, message):

@@ -20,7 +20,7 @@ PORTS = {"batches": "BATCHES", "warmup_batches": "WARMUP_BATCHES", "batch": "BAT
          "raise_at": "ADAPTIVE.RAISE", "lower_at": "ADAPTIVE.LOWER", "patience": "ADAPTIVE.PATIENCE",
          "bounds": "ADAPTIVE.BOUNDS"}
 WORDS = {word(path): path for path, register in REGISTERS.items() if kept_in_memory(register)}
-INTERVAL = 25
+INTERVAL = 26
 
 
 def simulate(dut, bench):
@@ -103,7 +103,7 @@ class Host:
         if wanted(Phase.ENTER) and not registers.read("MODE") & 4:
             yield Phase.ENTER
         for _ in range(registers.read("BATCHES")):
-            if asked():
+            while asked():
                 yield Phase.LEAVE
             phase = registers.phase()
             yield phase

@@ -1,6 +1,7 @@
 """Configurations: derived sizes, presets, refusals."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -22,10 +23,25 @@ def test_lanes_are_powers_of_two_that_hold_a_side_and_a_beat(
 
 def test_presets_are_the_documented_arrays():
     assert {name: (config.rows, config.columns) for name, config in PRESETS.items()} == {
-        "tiny": (4, 4), "small": (8, 8), "paper": (12, 15), "large": (16, 16)}
+        "tiny": (4, 4), "small": (8, 8), "paper": (12, 15), "vc707": (12, 15), "large": (16, 16)}
     assert preset("paper") is PRESETS["paper"]
-    with pytest.raises(ValueError, match="preset must be one of tiny, small, paper, large, not 'huge'"):
+    with pytest.raises(ValueError, match="preset must be one of tiny, small, paper, vc707, large, not 'huge'"):
         preset("huge")
+
+
+def test_vc707_is_the_paper_s_machine_with_the_block_memory_of_its_board():
+    paper, board = preset("paper"), preset("vc707")
+    assert replace(board, predictor_elements=paper.predictor_elements) == paper
+    of_max = board.with_design(Design.MAX)
+    operands = sum(shape.stream_elements + shape.stationary_elements for shape in (of_max.array, of_max.predictor_array))
+    bits = 16 * operands + 32 * (of_max.vector_elements + of_max.predictor_elements)
+    assert bits < 1030 * 36 * 1024 < 32 * paper.predictor_elements
+
+
+@pytest.mark.parametrize("name, features", [("paper", 256), ("vc707", 36)])
+def test_predictor_memory_holds_a_predictor_of_so_many_features(name, features):
+    """Weights and biases of its linear layer for 3×3×512 inputs, each with two moments."""
+    assert 3 * (features + 1) * 4608 <= preset(name).predictor_elements
 
 
 def test_designs_differ_in_nothing_else():

@@ -21,7 +21,7 @@ class BurstReader(wiring.Component):
     One burst is requested per cycle and one beat taken per cycle; what is requested has room in a
     buffer of ``read_buffer_beats``, so ``rready`` is always high. A run that leaves the window is
     never requested: ``fault`` says WINDOW with its first address until reset. A beat with an error
-    response gives a READ_ERROR for one cycle with the address of its burst. After ``halt`` no
+    response gives a READ_ERROR for one cycle with the address of its burst. From the cycle after ``halt`` no
     burst is requested but one that waits for ``arready``; ``quiet`` is high when none is
     outstanding. ``data.last`` marks the last beat of a run.
 
@@ -68,14 +68,15 @@ class BurstReader(wiring.Component):
         """Issues ``burst`` when all its beats have room, and notes it in ``bursts``."""
         axi, low = self.axi, (self._config.bus_bytes - 1).bit_length()
         room = Signal(range(self._config.read_buffer_beats + 1), init=self._config.read_buffer_beats)
-        issue, freed = Signal(), Signal()
+        issue, freed, halted = Signal(), Signal(), Signal()
+        m.d.sync += halted.eq(self.halt)
         m.d.comb += [
-            freed.eq(self.data.valid & self.data.ready),
-            issue.eq(burst.valid & (room > burst.payload.more) & ~self.halt & (~axi.arvalid | axi.arready)),
+            issue.eq(burst.valid & (room > burst.payload.more) & ~halted & (~axi.arvalid | axi.arready)),
             burst.ready.eq(issue), bursts.valid.eq(issue),
             bursts.payload.beat.eq(burst.payload.beat), bursts.payload.last.eq(burst.payload.last),
             axi.arsize.eq(low), axi.arburst.eq(INCR), axi.arcache.eq(BUFFERABLE_MODIFIABLE),
         ]
+        m.d.sync += freed.eq(self.data.valid & self.data.ready)
         with m.If(issue):
             m.d.sync += room.eq(room + freed - burst.payload.more - 1)
         with m.Elif(freed):

@@ -9,7 +9,7 @@ from adagp.spec.isa import FaultCause
 
 from ..interfaces import ADDRESS_BITS, AxiWriteSignature, BeatWrite, Fault, Run
 from ..memory.predictor import PredictorMemory
-from .burst import BurstSplitter, WindowCheck
+from .burst import BurstSplitter, CheckedRun, WindowCheck
 from .burst_reader import BUFFERABLE_MODIFIABLE, INCR
 from .fifo import Fifo
 
@@ -44,7 +44,7 @@ class BurstWriter(wiring.Component):
     their beats go to ``memory``, which acknowledges them at once. Their window is the memory.
 
     A run that leaves the window is never begun: ``fault`` says WINDOW with its first address until
-    reset. An error response gives a WRITE_ERROR for one cycle with the address of the burst. After
+    reset. An error response gives a WRITE_ERROR for one cycle with the address of the burst. From the cycle after
     ``halt`` no burst is begun; ``quiet`` is high when none is outstanding.
     """
 
@@ -69,7 +69,7 @@ class BurstWriter(wiring.Component):
         m = Module()
         config = self._config
         m.submodules.check = check = WindowCheck(local_bytes=4 * config.predictor_elements if self._has_local else 0)
-        m.submodules.runs = runs = Fifo(Run, RUNS)
+        m.submodules.runs = runs = Fifo(CheckedRun, RUNS)
         m.submodules.ends = ends = Fifo(data.StructLayout({"last": 1} | _local(config, {"local": 1})), 2 * RUNS)
         m.submodules.split = split = BurstSplitter(beat_bytes=config.bus_bytes, beats=config.burst_beats)
         m.submodules.buffer = buffer = Fifo(self.data.payload.shape(), self.beats(config), block=True)
@@ -97,13 +97,13 @@ class BurstWriter(wiring.Component):
     def _begin(self, m: Module, burst, kind, lengths, bursts):
         """Begins ``burst`` when all its data is there, and notes it in ``lengths`` and ``bursts``."""
         axi, low = self.axi, (self._config.bus_bytes - 1).bit_length()
-        begin, stored = Signal(), Signal()
+        begin, stored, halted = Signal(), Signal(), Signal()
         local = kind.payload.local if self._has_local else Const(0)
         waiting = Signal(range(self.beats(self._config) + 2))
         """Beats in the buffer that belong to no burst yet."""
         m.d.comb += [
             stored.eq(self.data.valid & self.data.ready),
-            begin.eq(burst.valid & (waiting > burst.payload.more) & bursts.ready & ~self.halt
+            begin.eq(burst.valid & (waiting > burst.payload.more) & bursts.ready & ~halted
                      & (local | ~axi.awvalid | axi.awready)),
             burst.ready.eq(begin), lengths.valid.eq(begin), bursts.valid.eq(begin),
             kind.ready.eq(begin & burst.payload.last), lengths.payload.more.eq(burst.payload.more),
@@ -113,6 +113,7 @@ class BurstWriter(wiring.Component):
         if self._has_local:
             m.d.comb += [lengths.payload.local.eq(local), lengths.payload.beat.eq(burst.payload.beat),
                          bursts.payload.local.eq(local)]
+        m.d.sync += halted.eq(self.halt)
         with m.If(begin):
             m.d.sync += waiting.eq(waiting + stored - burst.payload.more - 1)
         with m.Elif(stored):

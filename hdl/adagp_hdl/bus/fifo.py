@@ -1,9 +1,28 @@
-"""Queues of stream payloads."""
+"""Queues of stream payloads, of one and of many."""
 
-from amaranth.hdl import Module, Shape, ShapeLike, Signal, Value
+from amaranth.hdl import Module, Mux, Shape, ShapeLike, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
+
+
+class Elastic(wiring.Component):
+    """Passes payloads at once, and keeps one that the other side does not take: ``i.ready`` is a register, so paths
+    through ``ready`` end here. One payload per cycle, no latency."""
+
+    def __init__(self, shape: ShapeLike):
+        self._shape = shape
+        super().__init__({"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape))})
+
+    def elaborate(self, platform):
+        m = Module()
+        full, kept = Signal(), Signal(self._shape, reset_less=True)
+        m.d.comb += [self.i.ready.eq(~full), self.o.valid.eq(full | self.i.valid),
+                     Value.cast(self.o.payload).eq(Mux(full, kept, self.i.payload))]
+        m.d.sync += full.eq(self.o.valid & ~self.o.ready)
+        with m.If(~full):
+            m.d.sync += kept.eq(self.i.payload)
+        return m
 
 
 class Fifo(wiring.Component):

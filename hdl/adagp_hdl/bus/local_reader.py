@@ -21,7 +21,7 @@ class LocalReader(wiring.Component):
     """Delivers the aligned beats that hold runs of the predictor memory, in order, as
     :class:`~adagp_hdl.bus.burst_reader.BurstReader` does for those of external memory.
 
-    ``extent`` bytes from the address of a run must lie in the memory; a run that leaves it stays, and
+    ``extent`` bytes from the address of a run must lie in the memory; a run that leaves it is not read, and
     ``fault`` says WINDOW with its first address until reset. One beat per cycle; the first is offered
     six cycles after its run was taken.
     """
@@ -38,16 +38,16 @@ class LocalReader(wiring.Component):
         config, memory = self._config, self.memory
         low, bits = (config.bus_bytes - 1).bit_length(), len(memory.address)
         m.submodules.check = check = WindowCheck()
-        m.submodules.runs = runs = Fifo(data.StructLayout({"first": bits, "last": bits}), RUNS)
+        m.submodules.runs = runs = Fifo(data.StructLayout({"first": bits, "last": bits, "legal": 1}), RUNS)
         m.submodules.buffer = buffer = Fifo(self.data.payload.shape(), _BUFFER)
         connect(m, buffer.o, flipped(self.data))
-        checked = check.o.payload
+        checked = check.o.payload.run
         m.d.comb += [
             check.i.valid.eq(self.run.valid), self.run.ready.eq(check.i.ready),
             check.i.payload.run.eq(self.run.payload), check.i.payload.extent.eq(self.extent),
             check.window_last.eq(4 * config.predictor_elements - 1), self.fault.eq(check.fault),
             runs.i.valid.eq(check.o.valid), check.o.ready.eq(runs.i.ready),
-            runs.i.payload.first.eq(checked.address[low:]),
+            runs.i.payload.first.eq(checked.address[low:]), runs.i.payload.legal.eq(check.o.payload.legal),
             runs.i.payload.last.eq((checked.address + checked.bytes - 1)[low:]),
         ]
         last, held, ends, issue = Signal.like(memory.address), Signal(), Signal(), Signal()
@@ -55,7 +55,8 @@ class LocalReader(wiring.Component):
         m.d.comb += [ends.eq(memory.address == last), issue.eq(held & (room != 0)), memory.enable.eq(issue),
                      runs.o.ready.eq(~held | issue & ends)]
         with m.If(runs.o.ready):
-            m.d.sync += [held.eq(runs.o.valid), memory.address.eq(runs.o.payload.first), last.eq(runs.o.payload.last)]
+            m.d.sync += [held.eq(runs.o.valid & runs.o.payload.legal), memory.address.eq(runs.o.payload.first),
+                         last.eq(runs.o.payload.last)]
         with m.Elif(issue):
             m.d.sync += memory.address.eq(memory.address + 1)
         m.d.sync += room.eq(room + (self.data.valid & self.data.ready) - issue)

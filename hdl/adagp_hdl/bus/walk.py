@@ -23,13 +23,13 @@ class Loops(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         for i in range(self._levels):
-            left = Signal(COUNT_BITS, name=f"left{i}", reset_less=True)
+            left, last = Signal(COUNT_BITS, name=f"left{i}", reset_less=True), Signal(name=f"last{i}", reset_less=True)
             inner_end = self.ends[i - 1] if i else 1
-            m.d.comb += [self.at_last[i].eq(left == 1), self.ends[i].eq(self.at_last[i] & inner_end)]
+            m.d.comb += [self.at_last[i].eq(last), self.ends[i].eq(last & inner_end)]
             with m.If(self.begin | self.step & self.ends[i]):
-                m.d.sync += left.eq(self.counts[i])
+                m.d.sync += [left.eq(self.counts[i]), last.eq(self.counts[i] == 1)]
             with m.Elif(self.step & inner_end):
-                m.d.sync += left.eq(left - 1)
+                m.d.sync += [left.eq(left - 1), last.eq(left == 2)]
         return m
 
 

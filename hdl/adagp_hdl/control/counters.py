@@ -20,7 +20,7 @@ class CounterBank(wiring.Component):
 
     ``widths`` are the bits of the increments. Each counter collects its increments in a short
     accumulator, which goes to the memory in turn, so a counter costs little more than a few bits.
-    ``read`` is held with ``index`` until ``valid``, at most nine cycles later; ``value`` holds every
+    ``read`` is held with ``index`` until ``valid``, at most ten cycles later; ``value`` holds every
     increment up to the cycle before the last two. ``clear`` sets all counters to zero at once.
     """
 
@@ -44,6 +44,7 @@ class CounterBank(wiring.Component):
         turn = Signal(range(count))
         current = Signal(range(count))
         step = Signal(range(_SLOT))
+        wanted, wanted_index = Signal(), Signal.like(self.index)
         asked = Signal()
         answers = Signal()
         old = Signal(64)
@@ -52,9 +53,10 @@ class CounterBank(wiring.Component):
         carry = Signal()
         chosen = Signal.like(turn)
 
-        m.d.comb += [asked.eq(self.read & ~answers), chosen.eq(Mux(asked, self.index, turn)),
+        m.d.comb += [asked.eq(wanted & ~answers), chosen.eq(Mux(asked, wanted_index, turn)),
                      read.addr.eq(chosen), write.addr.eq(current),
                      write.data.eq(Cat(low, old[32:] + carry)), self.value.eq(write.data)]
+        m.d.sync += [wanted.eq(self.read & ~self.valid), wanted_index.eq(self.index)]
         for i, total in enumerate(collected):
             m.d.sync += total.eq(total + self.increment[f"_{i}"])
         with m.Switch(step):

@@ -16,7 +16,7 @@ class EpochWalker(wiring.Component):
     """Adds ORDER_STEP to ORDER, modulo EPOCH_BATCHES, then to each base its STRIDE, or its REWIND where
     ORDER went past the end. With EPOCH_BATCHES 0 ORDER stands still and it is always the STRIDE.
 
-    ``start`` is high for one cycle; ``busy`` is high from the next cycle to the last write, 18 cycles.
+    ``start`` is high for one cycle; ``busy`` is high from the next cycle to the last write, 19 cycles.
     ``order``, ``order_step`` and ``epoch_batches`` have been stable for a cycle. It writes ORDER in the
     first cycle of ``busy`` and reads from the second one on.
     """
@@ -35,10 +35,11 @@ class EpochWalker(wiring.Component):
         past = Signal()
         base = Signal(range(BASES))
         of_step = Signal()  # the step of this base is read, else the base itself
-        summand = Signal(32)
-        due, due_base = Signal(), Signal(range(BASES))
-        m.d.sync += [place.eq(self.order + self.order_step), summand.eq(table.data),
-                     due.eq(of_step & table.read), due_base.eq(base)]
+        read, summand = Signal(32), Signal(32)  # the last two words, of the block memory that is slow to give them
+        coming, due = Signal(), Signal()
+        coming_base, due_base = Signal(range(BASES)), Signal(range(BASES))
+        m.d.sync += [place.eq(self.order + self.order_step), read.eq(table.data), summand.eq(read),
+                     coming.eq(of_step & table.read), coming_base.eq(base), due.eq(coming), due_base.eq(coming_base)]
         m.d.comb += table.address.eq(Cat(base, Mux(of_step, Mux(past, _REWIND, _STRIDE), _BASE)[3:]))
         with m.FSM() as machine:
             with m.State("IDLE"):
@@ -58,6 +59,6 @@ class EpochWalker(wiring.Component):
                     m.next = "IDLE"
         with m.If(due):
             m.d.comb += [table.write.eq(1), table.write_address.eq(_BASE | due_base),
-                         table.write_data.eq(summand + table.data)]
-        m.d.comb += self.busy.eq(~machine.ongoing("IDLE") | due)
+                         table.write_data.eq(summand + read)]
+        m.d.comb += self.busy.eq(~machine.ongoing("IDLE") | coming | due)
         return m

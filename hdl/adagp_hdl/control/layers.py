@@ -49,10 +49,9 @@ class LayerCounters(wiring.Component):
             m.d.comb += [port.en.eq(1), port.addr.eq(sweep), port.data.eq(0)]
 
         answers = Signal()
-        m.d.sync += answers.eq(self.read & ~flush & ~answers)
+        m.d.sync += [answers.eq(self.read & ~flush & ~answers & ~self.valid), self.valid.eq(answers)]
         total = Mux(self.of_macs, old.data[_TOTAL:], old.data[:_TOTAL])
-        m.d.comb += [self.valid.eq(answers), self.value.eq(
-            Mux(self.ready, Cat(total[:32], (total[33:] + total[32])[:32]), 0))]
+        m.d.sync += self.value.eq(Mux(self.ready, Cat(total[:32], (total[33:] + total[32])[:32]), 0))
         return m
 
     def _collect(self, m: Module):

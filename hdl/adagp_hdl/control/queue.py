@@ -81,7 +81,7 @@ class EngineQueue(wiring.Component):
         bits = self._shape["instruction"].width
         m.submodules.waiting = waiting = SyncFIFO(width=bits + _INDEX_BITS, depth=self._depth)
         m.submodules.running = running = SyncFIFO(width=len(Engine) + _INDEX_BITS, depth=IN_FLIGHT)
-        granted = Signal()
+        granted, granted_head = Signal(), Signal(bits, reset_less=True)
         head, index = waiting.r_data[:bits], waiting.r_data[bits:]
         leaves = self.o.valid & self.o.ready
         m.d.comb += [
@@ -89,13 +89,14 @@ class EngineQueue(wiring.Component):
             waiting.w_en.eq(self.i.valid), self.i.ready.eq(waiting.w_rdy), waiting.r_en.eq(leaves),
             self.wait.eq(head[4:9]),
             self.take.eq(waiting.r_rdy & ~granted & self.available & running.w_rdy & ~self.halt),
-            self.o.valid.eq(granted), self.o.payload.eq(head),
+            self.o.valid.eq(granted), self.o.payload.eq(granted_head),
             running.w_data.eq(Cat(head[9:14], index)), running.w_en.eq(leaves), running.r_en.eq(self.done),
             self.giver.eq(running.r_data[len(Engine):] << (ADDRESS_BITS - _INDEX_BITS)),
             self.idle.eq(~waiting.r_rdy & ~running.r_rdy),
             self.stuck.eq(waiting.r_rdy & ~granted & ~self.available & ~running.r_rdy)]
         with m.If(self.done):
             m.d.comb += self.give.eq(running.r_data)
+        m.d.sync += granted_head.eq(head)
         with m.If(self.take):
             m.d.sync += granted.eq(1)
         with m.Elif(leaves):

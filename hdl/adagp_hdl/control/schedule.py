@@ -20,7 +20,8 @@ class AdaptiveRule(wiring.Component):
     """k, moved by one where the quality asks for it: :class:`adagp.spec.schedule.Adaptive`.
 
     The inputs are registers of the same names. ``judge`` is high for one cycle at the end of a Phase
-    BP; it sees a ``quality`` and thresholds that have been stable for a cycle. ``restart`` forgets.
+    BP; it sees a ``quality`` and thresholds that have been stable for a cycle. ``restart`` forgets. ``k`` follows a
+    cycle after what it depends on.
     """
 
     quality: In(32)
@@ -42,11 +43,10 @@ class AdaptiveRule(wiring.Component):
         least = Signal(16)
         m.d.comb += [
             least.eq(Mux(adapted < self.bounds.least, self.bounds.least, adapted)),
-            self.k.eq(Mux(least > self.bounds.most, self.bounds.most, least)),
             count.eq(Mux(streak_up == up, streak, 0) + 1)]
         quality, no_number = _ordered(self.quality), self.quality[:31] > _INFINITY
         enough = quality >= _ordered(self.raise_at)
-        m.d.sync += [up.eq(enough & ~no_number),
+        m.d.sync += [self.k.eq(Mux(least > self.bounds.most, self.bounds.most, least)), up.eq(enough & ~no_number),
                      down.eq(~enough & (quality < _ordered(self.lower_at)) | no_number)]
         with m.If(self.judge):
             m.d.sync += streak.eq(0)
@@ -70,7 +70,7 @@ class ScheduleFollower(wiring.Component):
     ``ratio`` is the register SCHEDULE[``row``].RATIO, and with ``complete`` ``row_batches`` SCHEDULE[``row``].BATCHES.
     ``complete`` is high for one cycle at the end of a batch of Phase GP or BP. ``k`` is that of the
     running cycle, ``predicts`` says that the next batch belongs to Phase GP. ``complete`` and ``predicts``
-    see registers that have been stable for two cycles. ``restart`` begins the schedule anew.
+    see registers that have been stable for three cycles. ``restart`` begins the schedule anew.
     """
 
     complete: In(1)

@@ -30,40 +30,46 @@ class Chunker(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        fetched, chunk, target = self.fetched.payload, self.chunk.payload, self.chunk.payload.target
+        chunk, target, operands = self.chunk.payload, self.chunk.payload.target, self._config.bus_operands
         group, held = Signal(group_layout(self._config), reset_less=True), Signal()
+        run, fetched = Signal(fetched_layout(self._config), reset_less=True), Signal()  # what is left of a row
+        cap, row_cap = Signal.like(target.count, reset_less=True), Mux(run.wide, operands // 2, operands)
         by_row, go, ends, run_ends = Signal(), Signal(), Signal(), Signal()
-        column, row_ready = self._rows(m, by_row & go, ends)
-        left, cap = Signal(COUNT_BITS), Signal.like(target.count)
+        group_ends, row_ends = Signal(), Signal()
+        column, row_ready = self._rows(m, by_row & go, ends, run.block_last)
         m.d.comb += [
-            by_row.eq(self.fetched.valid & fetched.transpose & ~(held & group.fill)),
-            self.chunk.valid.eq(Mux(by_row, row_ready,
-                                    held & ~group.transpose & (group.fill | self.fetched.valid))),
+            by_row.eq(fetched & run.transpose & ~(held & group.fill)),
+            self.chunk.valid.eq(Mux(by_row, row_ready, held & ~group.transpose & (group.fill | fetched))),
             go.eq(self.chunk.valid & self.chunk.ready),
-            left.eq(Mux(by_row, fetched.elements - column, group.length)),
-            ends.eq(left <= cap), run_ends.eq(ends & (by_row | group.run_last)),
+            group_ends.eq(group.length <= cap), row_ends.eq(run.elements <= row_cap),
+            ends.eq(Mux(by_row, row_ends, group_ends)), run_ends.eq(ends & (by_row | group.run_last)),
             chunk.fill.eq(~by_row & group.fill), chunk.value.eq(group.value),
             target.block.eq(by_row), target.memory.eq(group.memory),
-            target.wide.eq(Mux(by_row, fetched.wide, group.wide)),
+            target.wide.eq(Mux(by_row, run.wide, group.wide)),
             target.position.eq(Mux(by_row, column, group.position)),
-            target.count.eq(Mux(ends, left, cap)),
-            target.last.eq(ends & Mux(by_row, fetched.block_last, group.last)),
-            self.fetched.ready.eq(go & run_ends & ~chunk.fill),
+            target.count.eq(Mux(by_row, Mux(row_ends, run.elements, row_cap), Mux(group_ends, group.length, cap))),
+            target.last.eq(ends & Mux(by_row, run.block_last, group.last)),
+            self.fetched.ready.eq(~fetched | go & run_ends & ~chunk.fill),
             self.column.valid.eq(held & group.transpose),
             self.column.payload.memory.eq(group.memory), self.column.payload.position.eq(group.position),
             self.column.payload.count.eq(group.length), self.column.payload.last.eq(group.last),
         ]
-        self._cap(m, cap, group)
-        self._beats(m, go, run_ends)
+        self._beats(m, go, run_ends, run.phase)
         m.d.comb += self.group.ready.eq(
             ~held | self.column.valid & self.column.ready | go & ~by_row & ends)
+        with m.If(self.fetched.ready):
+            m.d.sync += [fetched.eq(self.fetched.valid), run.eq(self.fetched.payload)]
+        with m.Elif(go & by_row):
+            m.d.sync += run.elements.eq(run.elements - row_cap)
         with m.If(self.group.ready):
-            m.d.sync += [held.eq(self.group.valid), group.eq(self.group.payload)]
+            following = self.group.payload
+            m.d.sync += [held.eq(self.group.valid), group.eq(following), cap.eq(self._cap(following, following.position))]
         with m.Elif(go & ~by_row):
-            m.d.sync += [group.position.eq(group.position + target.count), group.length.eq(left - target.count)]
+            position = group.position + cap
+            m.d.sync += [group.position.eq(position), group.length.eq(group.length - cap), cap.eq(self._cap(group, position))]
         return m
 
-    def _rows(self, m: Module, row_goes, ends):
+    def _rows(self, m: Module, row_goes, ends, block_last):
         """The next column of the row, and whether there is room for its block."""
         column = Signal(range(block_columns(self._config)))
         row = Signal.like(self.chunk.payload.target.row)
@@ -72,31 +78,27 @@ class Chunker(wiring.Component):
         with m.If(row_goes):
             m.d.sync += column.eq(Mux(ends, 0, column + self.chunk.payload.target.count))
             with m.If(ends):
-                m.d.sync += row.eq(Mux(self.fetched.payload.block_last, 0, row + 1))
+                m.d.sync += row.eq(Mux(block_last, 0, row + 1))
         m.d.sync += free.eq(free + self.freed - (row_goes & opens))
         return column, ~opens | (free != 0)
 
-    def _cap(self, m: Module, cap, group):
-        """Most elements of the next chunk."""
-        config, target = self._config, self.chunk.payload.target
+    def _cap(self, group, position):
+        """Most elements of a chunk of ``group`` that begins at ``position``."""
+        config = self._config
         lanes = config.vector_lanes
-        lanes_of = Array(memories_of(config).values())
-        most, room = Signal.like(cap), Signal.like(cap)
-        m.d.comb += [
-            most.eq(Mux(self.chunk.payload.fill, lanes_of[group.memory],
-                        Mux(target.wide, config.bus_operands // 2, config.bus_operands))),
-            room.eq(lanes - group.position[:(lanes - 1).bit_length()]),
-            cap.eq(Mux(~target.block & (group.memory == Memory.VECTOR) & (room < most), room, most)),
-        ]
+        most = Mux(group.fill, Array(memories_of(config).values())[group.memory],
+                   Mux(group.wide, config.bus_operands // 2, config.bus_operands))
+        room = lanes - position[:(lanes - 1).bit_length()]
+        return Mux((group.memory == Memory.VECTOR) & (room < most), room, most)
 
-    def _beats(self, m: Module, go, run_ends):
+    def _beats(self, m: Module, go, run_ends, phase):
         """Where in the beats the elements of the chunk lie."""
-        chunk, target, fetched = self.chunk.payload, self.chunk.payload.target, self.fetched.payload
+        chunk, target = self.chunk.payload, self.chunk.payload.target
         operands = self._config.bus_operands
         inside, offset = Signal(), Signal.like(chunk.phase)
         end, lane = Signal(range(2 * operands + 1)), Signal.like(chunk.phase)
         m.d.comb += [
-            chunk.phase.eq(Mux(inside, offset, fetched.phase)),
+            chunk.phase.eq(Mux(inside, offset, phase)),
             end.eq(chunk.phase + Mux(target.wide, target.count << 1, target.count)),
             chunk.crosses.eq(end > operands),
             chunk.drops.eq((end >= operands) | run_ends),

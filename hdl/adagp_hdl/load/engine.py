@@ -8,14 +8,14 @@ from adagp.spec.config import AcceleratorConfig
 from adagp.spec.isa import Engine
 
 from ..bus.burst_reader import BurstReader
-from ..bus.fifo import Fifo
+from ..bus.fifo import Elastic, Fifo
 from ..bus.reader import Reader
-from ..interfaces import ADDRESS_BITS, AxiReadSignature, BeatRead, EngineSignature
+from ..interfaces import ADDRESS_BITS, AxiReadSignature, BeatRead, EngineSignature, Run
 from ..memory.predictor import PredictorMemory
 from .aligner import Aligner
 from .chunker import Chunker
 from .groups import Groups
-from .layouts import block_columns, fetched_layout, transfer_layout, transpose_lanes
+from .layouts import block_columns, fetched_layout, group_layout, transfer_layout, transpose_lanes
 from .runs import LoadRuns
 from .transposer import Transposer
 from .writer import Writer, write_ports
@@ -54,15 +54,14 @@ class LoadEngine(wiring.Component):
         m.submodules.reader = reader
         m.submodules.writer = writer = Writer(self._config)
         connect(m, flipped(self.instruction), runs.instruction)
-        connect(m, runs.run, reader.run)
+        self._request(m, runs, reader)
         connect(m, flipped(self.axi), reader.axi)
         if self._has_local:
             connect(m, reader.memory, flipped(self.local_read))
-            m.d.comb += reader.local.eq(runs.local)
         for port in write_ports(self._config):
             connect(m, getattr(writer, port), flipped(getattr(self, port)))
         m.d.comb += [
-            runs.bases.eq(self.bases), reader.extent.eq(runs.extent), reader.halt.eq(self.halt),
+            runs.bases.eq(self.bases), reader.halt.eq(self.halt),
             reader.window_first.eq(self.window_first), reader.window_last.eq(self.window_last),
             self.quiet.eq(reader.quiet), self.done.eq(writer.done),
             self.fault.eq(Mux(reader.fault.valid, reader.fault, runs.fault)),
@@ -70,6 +69,17 @@ class LoadEngine(wiring.Component):
         self._move(m, runs, reader, writer)
         self._count(m, runs.transfer)
         return m
+
+    def _request(self, m: Module, runs, reader):
+        m.submodules.wanted = wanted = Elastic(data.StructLayout({"run": Run, "extent": ADDRESS_BITS, "local": 1}))
+        run, extent, local = (wanted.o.payload[name] for name in ("run", "extent", "local"))
+        m.d.comb += [
+            wanted.i.valid.eq(runs.run.valid), runs.run.ready.eq(wanted.i.ready), wanted.i.payload.run.eq(runs.run.payload),
+            wanted.i.payload.extent.eq(runs.extent), wanted.i.payload.local.eq(runs.local),
+            reader.run.valid.eq(wanted.o.valid), wanted.o.ready.eq(reader.run.ready),
+            reader.run.payload.eq(run), reader.extent.eq(extent)]
+        if self._has_local:
+            m.d.comb += reader.local.eq(local)
 
     def _move(self, m: Module, runs, reader, writer):
         config = self._config
@@ -83,10 +93,14 @@ class LoadEngine(wiring.Component):
         connect(m, runs.transfer, transfers.i)
         connect(m, runs.fetched, fetched.i)
         connect(m, transfers.o, groups.transfer)
-        connect(m, groups.group, chunker.group)
+        m.submodules.next_group = next_group = Elastic(group_layout(config))
+        m.submodules.aligned = aligned = Elastic(aligner.o.payload.shape())
+        connect(m, groups.group, next_group.i)
+        connect(m, next_group.o, chunker.group)
         connect(m, fetched.o, chunker.fetched)
         connect(m, chunker.chunk, aligner.chunk)
-        connect(m, aligner.o, writer.chunk)
+        connect(m, aligner.o, aligned.i)
+        connect(m, aligned.o, writer.chunk)
         connect(m, transposer.o, writer.word)
         m.d.comb += [
             aligner.beat.valid.eq(reader.data.valid), aligner.beat.payload.eq(reader.data.payload.data),

@@ -97,7 +97,7 @@ class VectorMemory(wiring.Component):
             opens.append([*(1 for _ in arrays), open_a, open_b, open_store])
             grants = [want & open_ for want, open_ in zip(wants, opens[i])]
             m.d.comb += [bank.read_enable.eq(Cat(grants).any()),
-                         bank.read_address.eq(_choose(grants, [port.address for port in ports]))]
+                         bank.read_address.eq(_first(grants, [port.address for port in ports]))]
         for port, select, open_ in zip(ports, selects, zip(*opens)):
             m.d.comb += port.ready.eq(1 if port in arrays else _choose(select, open_))
             self._return_data(m, port, banks)
@@ -115,8 +115,12 @@ class VectorMemory(wiring.Component):
         if port is self.vector_read_b:
             lane = Signal.like(port.lane, reset_less=True)
             m.d.sync += lane.eq(port.lane)
-            with m.If(granted):
-                m.d.sync += port.lane_data.eq(_indexed([word[32 * i:32 * i + 32] for i in range(self._lanes)], lane))
+            odd = Signal(reset_less=True)
+            pair = [Signal(32, name=f"lane_data{i}", reset_less=True) for i in range(2)]
+            lanes = [word[32 * i:32 * i + 32] for i in range(self._lanes)]
+            with m.If(granted):  # after the block memory and the banks there is no time for the last choice
+                m.d.sync += [odd.eq(lane[0]), *(each.eq(_indexed(lanes[i::2], lane[1:])) for i, each in enumerate(pair))]
+            m.d.comb += port.lane_data.eq(Mux(odd, pair[1], pair[0]))
 
     def _connect_writes(self, m: Module, banks: list[VectorBank]):
         arrays = [getattr(self, f"{name}_write") for name in self._arrays]
@@ -130,8 +134,8 @@ class VectorMemory(wiring.Component):
             opens.append([*(1 for _ in arrays), open_vector, open_load])
             grants = [want & open_ for want, open_ in zip(wants, opens[i])]
             m.d.comb += [bank.write_mask.eq(_choose(grants, [port.mask for port in ports])),
-                         bank.write_address.eq(_choose(grants, [port.address for port in ports])),
-                         bank.write_data.eq(_choose(grants, [port.data.as_value() for port in ports]))]
+                         bank.write_address.eq(_first(grants, [port.address for port in ports])),
+                         bank.write_data.eq(_first(grants, [port.data.as_value() for port in ports]))]
         for port, select, open_ in zip(ports, selects, zip(*opens)):
             m.d.comb += port.ready.eq(1 if port in arrays else _choose(select, open_))
 
@@ -150,6 +154,14 @@ def _indexed(values, index):
         values = [Mux(bit, odd, even) for even, odd in zip(values[::2], values[1::2])]
     value, = values
     return value
+
+
+def _first(selects, values):
+    """The value whose select is high, of which at most one is; else any: smaller than :func:`_choose`."""
+    *others, chosen = values
+    for select, value in reversed(list(zip(selects, others))):
+        chosen = Mux(select, value, chosen)
+    return chosen
 
 
 def _choose(selects, values):

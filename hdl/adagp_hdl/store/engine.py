@@ -8,10 +8,11 @@ from adagp.spec.config import AcceleratorConfig
 from adagp.spec.isa import Engine
 
 from ..bus.burst_writer import BURSTS, BurstWriter
+from ..bus.fifo import Elastic
 from ..interfaces import ADDRESS_BITS, AxiWriteSignature, BeatWrite, EngineSignature, VectorRead
 from ..memory.predictor import PredictorMemory
 from .assembler import Assembler
-from .groups import StoreGroups
+from .groups import StoreGroup, StoreGroups
 from .pieces import PieceReader
 
 
@@ -48,7 +49,9 @@ class StoreEngine(wiring.Component):
         m.submodules.assembler = assembler = Assembler(config)
         m.submodules.writer = writer = BurstWriter(config)
         connect(m, flipped(self.instruction), groups.instruction)
-        connect(m, groups.group, pieces.group)
+        m.submodules.waiting = waiting = Elastic(StoreGroup)
+        connect(m, groups.group, waiting.i)
+        connect(m, waiting.o, pieces.group)
         connect(m, groups.run, writer.run)
         connect(m, pieces.vector_read, flipped(self.vector_read))
         connect(m, pieces.piece, assembler.piece)

@@ -50,6 +50,7 @@ class PieceReader(wiring.Component):
         wants, go, ends = Signal(), Signal(), Signal()
         piece = Signal(piece_layout(config))
         count = self._piece(m, piece, group, phase, ends)
+        tail = self._tail(group, phase)
         room = Signal(range(self._beats + 1), init=self._beats)
         m.d.comb += [
             piece.flush.eq(flushing),
@@ -57,11 +58,11 @@ class PieceReader(wiring.Component):
             self.vector_read.valid.eq(wants & ~flushing & ~same_word),
             self.vector_read.address.eq(group.source[lane_bits:]),
             go.eq(wants & (flushing | same_word | self.vector_read.ready)),
-            self.group.ready.eq(~held & ~flushing | go & Mux(flushing, 1, ends & ~self._tail(piece, group))),
+            self.group.ready.eq(~held & ~flushing | go & Mux(flushing, 1, ends & ~tail)),
         ]
         m.d.sync += room.eq(room + self.freed - (go & piece.emits))
         with m.If(go):
-            m.d.sync += [flushing.eq(~flushing & ends & self._tail(piece, group)), phase.eq(piece.end)]
+            m.d.sync += [flushing.eq(~flushing & ends & tail), phase.eq(piece.end)]
         with m.If(self.group.ready):
             m.d.sync += [held.eq(self.group.valid), group.eq(self.group.payload), same_word.eq(0)]
             with m.If(self.group.payload.first):
@@ -73,10 +74,11 @@ class PieceReader(wiring.Component):
         self._delay(m, go, piece)
         return m
 
-    @staticmethod
-    def _tail(piece, group):
-        """The last piece of a run reaches into another beat."""
-        return group.last & (piece.end > (1 << len(piece.first)))
+    def _tail(self, group, phase):
+        """Whether the piece, if it is the last one of a run, reaches into another beat."""
+        operands = self._config.bus_operands
+        elements = group.length[:operands.bit_length()]
+        return group.last & (phase + Mux(group.wide, elements << 1, elements) > operands)
 
     def _piece(self, m: Module, piece, group, phase, ends):
         """The next piece of ``group``; returns its elements."""

@@ -21,7 +21,7 @@ class SpecialFunctions(wiring.Component):
     copy of ``a``, and ``y`` one of :data:`ESTIMATE_CONSTANTS` for the functions there. One per
     cycle; ``o`` shows that of ``LATENCY`` cycles with ``en`` high ago."""
 
-    LATENCY = 1
+    LATENCY = 2
 
     en: In(1)
     function: In(Function)
@@ -31,28 +31,26 @@ class SpecialFunctions(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        a, y = Unpacked(FLOAT32, self.a), Unpacked(FLOAT32, self.y)
+        function, a_bits, y_bits = Signal.like(self.function), Signal(32), Signal(32)
         difference = Signal(32)  # |y| − |a| or constant − (|a| >> 1); the top bit is the borrow
-        m.d.comb += difference.eq(self.y[:31] - Mux(self.function == Function.RSQRT, self.a[1:31], self.a[:31]))
-        size, below = self._exponent_size(m, a)
+        size, below, whole, nan = Signal(7), Signal(), Signal(7), Signal()
+        with m.If(self.en):
+            m.d.sync += [function.eq(self.function), a_bits.eq(self.a), y_bits.eq(self.y), difference.eq(
+                self.y[:31] - Mux(self.function == Function.RSQRT, self.a[1:31], self.a[:31]))]
+        self._examine(m, size, below, whole, nan)
+        a, y = Unpacked(FLOAT32, a_bits), Unpacked(FLOAT32, y_bits)
         # The result is made of these, of which the chosen ones are not zero.
         sign, one, infinite = Signal(), Signal(), Signal()
         a_exponent, a_fraction, whole_y, whole_difference = Signal(), Signal(), Signal(), Signal()
         upper = Signal(UPPER_FRACTION + 8)
-
-        two = (self.function == Function.MAXIMUM) | (self.function == Function.MINIMUM)
-        single = self.function >= Function.RECIPROCAL
-        nan = Signal()
-        m.d.comb += nan.eq(a.nan & (two | single) | y.nan & two
-                           | (self.function == Function.RSQRT) & a.sign & ~a.zero)
         with m.If(~nan):
-            with m.Switch(self.function):
+            with m.Switch(function):
                 with m.Case(Function.ARITHMETIC):
                     m.d.comb += [sign.eq(a.sign), a_exponent.eq(1), a_fraction.eq(1)]
                 with m.Case(Function.MAXIMUM, Function.MINIMUM):
                     # A subnormal compares with normal numbers as zero would, with zeros only the sign counts.
                     greater = Mux(a.sign ^ y.sign, y.sign, difference[31] ^ a.sign)
-                    takes_a = greater ^ (self.function == Function.MINIMUM)
+                    takes_a = greater ^ (function == Function.MINIMUM)
                     m.d.comb += [
                         sign.eq(Mux(takes_a, a.sign, y.sign)), a_exponent.eq(takes_a),
                         a_fraction.eq(takes_a & ~a.zero), whole_y.eq(~takes_a & ~y.zero)]
@@ -71,7 +69,7 @@ class SpecialFunctions(wiring.Component):
                     large = ~below & (size >= 7) | a.special
                     m.d.comb += [
                         infinite.eq(large & ~a.sign),
-                        upper[UPPER_FRACTION:].eq(Mux(large, 0, self._power(m, a, size, below)))]
+                        upper[UPPER_FRACTION:].eq(Mux(large, 0, Mux(a.sign, ~whole, whole + FLOAT32.bias)))]
                 with m.Case(Function.EXPONENT):
                     m.d.comb += [
                         sign.eq(below), infinite.eq(a.zero | a.special),
@@ -81,7 +79,7 @@ class SpecialFunctions(wiring.Component):
         with m.If(self.en):
             m.d.sync += self.o.eq(Cat(
                 Cat(a.fraction & a_fraction.replicate(23), a.exponent & a_exponent.replicate(8))
-                | self.y[:31] & whole_y.replicate(31)
+                | y_bits[:31] & whole_y.replicate(31)
                 | difference[:31] & whole_difference.replicate(31)
                 | Cat(Const(0, 23 - UPPER_FRACTION), upper)
                 | Cat(Const(0, 22), nan, (infinite | nan).replicate(8))
@@ -89,19 +87,20 @@ class SpecialFunctions(wiring.Component):
                 sign))
         return m
 
-    def _exponent_size(self, m: Module, a: Unpacked) -> tuple[Signal, Signal]:
-        """The size of the unbiased exponent of a normal number (0 for infinities and NaNs), and
-        whether it is negative."""
-        size, below = Signal(7), Signal()
+    def _examine(self, m: Module, size: Signal, below: Signal, whole: Signal, nan: Signal):
+        """Registers of ``a``, for a normal number (0 for infinities and NaNs) the size of its unbiased exponent, and whether
+        that is negative; its whole part, if the exponent is below 7; and whether the result is a NaN."""
+        a, y = Unpacked(FLOAT32, self.a), Unpacked(FLOAT32, self.y)
         low, high = a.exponent[:7], a.exponent[7]
-        m.d.comb += [size.eq(Mux(high, low + 1, ~low)), below.eq(~high & ~low.all())]
-        return size, below
-
-    def _power(self, m: Module, a: Unpacked, size: Signal, below: Signal):
-        """The exponent bits of 2 to the power of the truncated ``a``, whose exponent is below 7."""
-        whole = Signal(7)
-        m.d.comb += whole.eq(Mux(below, 0, Cat(a.fraction[16:], 1) >> ~size[:3]))
-        return Mux(a.sign, ~whole, whole + FLOAT32.bias)
+        exponent, negative = Signal(7), Signal()
+        two = (self.function == Function.MAXIMUM) | (self.function == Function.MINIMUM)
+        single = self.function >= Function.RECIPROCAL
+        m.d.comb += [exponent.eq(Mux(high, low + 1, ~low)), negative.eq(~high & ~low.all())]
+        with m.If(self.en):
+            m.d.sync += [
+                size.eq(exponent), below.eq(negative),
+                whole.eq(Mux(negative, 0, Cat(a.fraction[16:], 1) >> ~exponent[:3])),
+                nan.eq(a.nan & (two | single) | y.nan & two | (self.function == Function.RSQRT) & a.sign & ~a.zero)]
 
     def _normalised(self, m: Module, size: Signal):
         """The exponent and upper fraction bits of the number ``size``."""

@@ -50,21 +50,23 @@ class VectorUnit(wiring.Component):
         issued, computed, written = Signal(pointer), Signal(pointer), Signal(pointer)
         waiting = Signal()
         m.d.comb += waiting.eq(issued != written)
-        step, target, control, active = self._issue(m, (issued - written)[:len(issued)])
+        granted = Signal()
+        step, target, control, active = self._issue(m, (issued - written)[:len(issued)], granted)
         valid, results = self._compute(m, step, control, waiting)
         m.d.sync += [issued.eq(issued + step), computed.eq(computed + valid)]
-        written_last = self._write(m, step, target, issued, valid, results, computed, written)
+        written_last = self._write(m, step, target, issued, valid, results, computed, written, granted)
         m.d.sync += self.done.eq(written_last)
         m.d.comb += [self.busy.eq(active | waiting | self.done), self.quiet.eq(1)]
         return m
 
-    def _issue(self, m: Module, in_flight):
+    def _issue(self, m: Module, in_flight, granted):
         """Reads the operands of one word after the other. Returns ``step``, high when all of them are
         granted, and for that word its :data:`Target` and control; and whether there are any."""
         layout = instruction_layout(Opcode.VECTOR)
         instruction = data.View(layout, self.instruction.payload[:layout.size])
         active, each, reads_b, step = Signal(), Signal(), Signal(), Signal()
         behind = Signal(range(self.DEPTH))  # words that may be in flight when the next one is read
+        few = Signal(init=1)  # no more are
         got_a, got_b = Signal(), Signal()
         control, target = Signal(LaneControl, reset_less=True), Signal(Target)
         reports, lane = Signal(reset_less=True), Signal.like(self.read_b.lane, reset_less=True)
@@ -76,7 +78,7 @@ class VectorUnit(wiring.Component):
                 address.load.eq(counter.load), address.step.eq(step), address.level.eq(counter.level),
                 address.start.eq(instruction[name]),
                 *(address.strides[i].eq(instruction[f"{name}_stride{i}"]) for i in range(3))]
-        enabled = active & (in_flight <= behind)
+        enabled = active & few
         done_a = got_a | self.read_a.ready
         done_b = got_b | self.read_b.ready | ~reads_b
         m.d.comb += [
@@ -89,10 +91,11 @@ class VectorUnit(wiring.Component):
             self.instruction.ready.eq(~active | step & counter.last),
             counter.load.eq(self.instruction.valid & self.instruction.ready),
         ]
+        kept = Mux(enabled & ~each, self.DEPTH - 1, behind)
+        m.d.sync += [behind.eq(kept), few.eq(Mux(
+            counter.load, self._few(in_flight, step, granted, instruction.behind), self._few(in_flight, step, granted, kept)))]
         with m.If(enabled):
             m.d.sync += [got_a.eq(done_a & ~step), got_b.eq(done_b & ~step)]
-            with m.If(~each):
-                m.d.sync += behind.eq(self.DEPTH - 1)
         with m.If(self.instruction.ready):
             m.d.sync += active.eq(self.instruction.valid)
         with m.If(counter.load):
@@ -105,6 +108,12 @@ class VectorUnit(wiring.Component):
                                fields["factor_b"] | fields["term_b"],
                                fields["term_b"] & (instruction.function <= Function.EQUAL)))]
         return step, target, control, active
+
+    @staticmethod
+    def _few(in_flight, step, granted, most):
+        """Whether at most ``most`` words are in flight in the next cycle. ``step`` and ``granted`` are known late."""
+        same, fewer, more = in_flight <= most, in_flight <= most + 1, in_flight < most
+        return Mux(step, Mux(granted, same, more), Mux(granted, fewer, same))
 
     def _compute(self, m: Module, step, control, waiting):
         """The lanes run while any word is between its read and its write."""
@@ -120,9 +129,9 @@ class VectorUnit(wiring.Component):
         m.d.sync += stages.eq(Cat(step, stages))
         return stages[-1], Cat(lane.o for lane in lanes)
 
-    def _write(self, m: Module, step, target, issued, valid, results, computed, written):
+    def _write(self, m: Module, step, target, issued, valid, results, computed, written, granted):
         """Results queue up for the memory, with the targets that were put aside when issued."""
-        granted, waits = Signal(), Signal()
+        waits = Signal()
         m.submodules.targets = targets = Memory(shape=Target, depth=self.DEPTH, init=[])
         m.submodules.results = queue = Memory(shape=unsigned(len(results)), depth=self.DEPTH, init=[])
         for memory, index, enable, value in ((targets, issued, step, target), (queue, computed, valid, results)):

@@ -160,14 +160,20 @@ def _power_of_two(value: int) -> int:
     return 1 << (value - 1).bit_length()
 
 
+_PAPER = AcceleratorConfig(rows=12, columns=15, vector_words=4096, predictor_rows=8,
+                           predictor_columns=10, predictor_elements=1 << 22, predictor_stream_elements=8192,
+                           predictor_stationary_elements=8192)
+
+#: "paper" holds a predictor of 256 features and 4,608 outputs, the widest layer of the paper's networks on CIFAR, with
+#: both moments of Adam: 134 Mbit, more than any 7-series device has. "vc707" is the same machine with the memory that
+#: the XC7VX485T of that board has room for: a predictor of 36 features.
 PRESETS = {
     "tiny": AcceleratorConfig(rows=4, columns=4, bus_bits=64, stream_elements=8192,
                               stationary_elements=8192, vector_words=1024, predictor_rows=2, predictor_columns=4),
     "small": AcceleratorConfig(rows=8, columns=8, vector_words=4096, vector_banks=8, predictor_rows=4,
                                predictor_columns=8),
-    "paper": AcceleratorConfig(rows=12, columns=15, vector_words=4096, predictor_rows=8,
-                               predictor_columns=10, predictor_elements=1 << 22, predictor_stream_elements=8192,
-                               predictor_stationary_elements=8192),
+    "paper": _PAPER,
+    "vc707": replace(_PAPER, predictor_elements=1 << 19),
     "large": AcceleratorConfig(rows=16, columns=16, vector_words=4096, vector_banks=8, predictor_rows=8,
                                predictor_columns=16, predictor_elements=1 << 18, predictor_stream_elements=8192,
                                predictor_stationary_elements=8192),
