@@ -195,6 +195,11 @@ class Training:
         values = {base.value: address for base, address, _ in self._bases(batches)}
         return tuple(values.get(base, 0) for base in range(BASES))
 
+    def batch_bytes(self) -> tuple[int, ...]:
+        """By how many bytes a batch of samples moves each base register."""
+        strides = {base.value: stride for base, _, stride in self._bases(1)}
+        return tuple(strides.get(base, 0) for base in range(BASES))
+
     def _bases(self, batches: int) -> list[tuple[Base, int, int]]:
         return [(Base.STATE, 0, 0),
                 (Base.DATA, self.data_address, self.tensors["input"].bytes),
