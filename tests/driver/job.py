@@ -24,6 +24,7 @@ SCHEDULES = {
     "adaptive": (Schedule(warmup=0, gp=1, bp=1, adaptive=Adaptive(
         least=1, most=9, raise_at=0.5, lower_at=-0.25, patience=2)), {"step": 2}),
     "eight_rows": (Schedule(warmup=0, rows=(*(Row(batches=n + 1, gp=n, bp=1) for n in range(7)), Row(gp=3, bp=4))), {}),
+    "one_batch": (Schedule(warmup=0, gp=2, bp=1), {"epoch": 1}),
 }
 """Schedules, and what ``Training.configure`` is told besides."""
 

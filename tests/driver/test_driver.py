@@ -5,13 +5,15 @@ import ctypes
 import numpy as np
 import pytest
 
+from adagp.driver.image import schedule_c
 from adagp.golden import GoldenMachine
 from adagp.spec.identity import configuration_digest
 from adagp.spec.isa import FaultCause
 from adagp.spec.registers import REGISTERS, offset
 from adagp.spec.schedule import Phase
 from binding import (ABSENT, ARGUMENT, BUSY, CONFIGURATION, DONE_EVENT, EVALUATE, FAULT, FAULT_EVENT, IDLE_CORE, OK,
-                     RUNNING, STALLED_POLLS, STAY, TIMEOUT, VERSION, WORD, CounterValues, Device, FaultReport, Identity)
+                     RUNNING, STALLED_POLLS, STAY, TIMEOUT, VERSION, WORD, CounterValues, Device, Driver, FaultReport,
+                     Identity)
 from job import ADDRESS, BATCHES, SCHEDULES, job
 from register_model import NEVER, RegisterModel
 
@@ -91,10 +93,17 @@ def test_runs_leave_the_golden_bits(host, schedule):
     assert host.device.quality(0, ctypes.byref(bits := WORD())) == OK and bits.value == reference.read("QUALITY[0]")
 
 
+def test_epoch_of_one_batch_visits_it_again_and_again(host):
+    before = [ADDRESS + base for base in job().training.bases(BATCHES)]
+    assert host.load("one_batch") == OK and host.device.start(3, 0) == OK and host.device.wait(LONG) == OK
+    assert [host.model.golden.read(f"BASE[{i}]") for i in range(8)] == before
+
+
 def test_evaluation_of_chosen_samples_moves_no_parameter(host):
     assert host.load() == OK and host.device.start(2, 0) == OK and host.device.wait(LONG) == OK
     before = host.model.golden.memory.copy()
     assert host.device.seek(host.image, ADDRESS, BATCHES - 1) == OK
+    assert host.model.golden.read("ORDER") == BATCHES - 1
     assert host.device.start(1, EVALUATE | STAY) == OK and host.device.wait(LONG) == OK
     reference = job().reference("brief", 2)
     job().training.seek(reference, BATCHES, BATCHES - 1)
@@ -208,8 +217,8 @@ def test_every_fault_is_reported_and_recovered(host, driver, cause):
     assert len(host.model.writes) == writes, "a fault stays until a recovery"
     assert host.device.recover(LONG) == OK and host.device.poll() == IDLE_CORE
     assert host.fault().cause == FaultCause.NONE
-    assert host.device.start(BATCHES, 0) == OK and host.device.wait(LONG) == OK
-    assert np.array_equal(job().of(host.model.golden.memory), job().reference("brief", BATCHES).memory)
+    assert host.device.start(1, 0) == OK and host.device.wait(LONG) == OK
+    assert np.array_equal(job().of(host.model.golden.memory), job().reference("brief", 1).memory)
 
 
 def test_fault_of_a_program_names_phase_and_batch_and_a_second_run_is_exact(host):
@@ -290,37 +299,45 @@ def wrong(text, **changes):
     return text
 
 
-def bad_definitions():
-    from adagp.driver.image import schedule_c
-
-    image, schedule = job().image.c("bad"), schedule_c("bad", *SCHEDULES["brief"][:1])
-    adaptive = schedule_c("bad", SCHEDULES["adaptive"][0])
-    return {
-        "no bytes": wrong(image, bytes="0u"), "no batches": wrong(image, batches="0u"),
-        "program beyond the image": wrong(image, programs="{{0u, 4294967232u}}"),
-        "program misaligned": wrong(image, programs="{{32u, 64u}}"),
-        "base beyond the image": wrong(image, bases="{{4294967295u, 0u}}"),
-        "epoch longer than the image": wrong(schedule, epoch_batches=f"{BATCHES + 1}u"),
-        "step longer than the epoch": wrong(schedule, order_step=f"{BATCHES + 1}u"),
-        "step with a divisor of the epoch": wrong(schedule, epoch_batches="4u", order_step="2u"),
-        "row without batches": wrong(schedule, rows="{{3u, 1u, 1u}, {0u, 0u, 0u}}"),
-        "adaptive row without Phase BP": wrong(adaptive, rows="{{0u, 1u, 0u}}"),
-        "bounds crossed": wrong(adaptive, least="10u"), "no patience": wrong(adaptive, patience="0u"),
-    }
+image, brief, adaptive = job().image.c("bad"), *(
+    schedule_c("bad", SCHEDULES[name][0]) for name in ("brief", "adaptive"))
+BAD = {
+    "no bytes": wrong(image, bytes="0u"), "no batches": wrong(image, batches="0u"),
+    "program beyond the image": wrong(image, programs="{{0u, 4294967232u}}"),
+    "program misaligned": wrong(image, programs="{{32u, 64u}}"),
+    "base beyond the image": wrong(image, bases="{{4294967295u, 0u}}"),
+    "epoch longer than the image": wrong(brief, epoch_batches=f"{BATCHES + 1}u"),
+    "step longer than the epoch": wrong(brief, order_step=f"{BATCHES + 1}u"),
+    "step with a divisor of the epoch": wrong(brief, epoch_batches="4u", order_step="2u"),
+    "row without batches": wrong(brief, rows="{{3u, 1u, 1u}, {0u, 0u, 0u}}"),
+    "adaptive row without Phase BP": wrong(adaptive, rows="{{0u, 1u, 0u}}"),
+    "bounds crossed": wrong(adaptive, least="10u"), "no patience": wrong(adaptive, patience="0u"),
+}
 
 
-@pytest.mark.parametrize("name", bad_definitions())
-def test_definition_that_breaks_a_rule_is_refused(host, name, tmp_path):
-    from binding import Driver
+@pytest.fixture(scope="module")
+def bad_driver(tmp_path_factory):
+    """A driver with each of :data:`BAD` under its name with underscores, and ``full``, all of whose rows end."""
+    full = wrong(schedule_c("full", SCHEDULES["eight_rows"][0]), rows=f"{{{', '.join(['{9u, 1u, 1u}'] * 8)}}}")
+    texts = (text.replace(" bad = ", f" {name.replace(' ', '_')} = ") for name, text in BAD.items())
+    return Driver(tmp_path_factory.mktemp("bad"), "".join(texts) + full + job().definitions())
 
-    text = bad_definitions()[name]
-    driver = Driver(tmp_path, text + job().definitions())
+
+@pytest.mark.parametrize("name", BAD)
+def test_definition_that_breaks_a_rule_is_refused(host, bad_driver, name):
     accesses = []
-    device = Device(driver, lambda where: accesses.append(where) or host.model.read(where),
+    device = Device(bad_driver, lambda where: accesses.append(where) or host.model.read(where),
                     lambda *write: accesses.append(write))
-    image, schedule = ("bad", "brief") if "adagp_image" in text else ("image", "bad")
-    load = [driver.definition(image), driver.definition(schedule), ADDRESS]
+    bad = name.replace(" ", "_")
+    image, schedule = (bad, "brief") if "adagp_image" in BAD[name] else ("image", bad)
+    load = [bad_driver.definition(image), bad_driver.definition(schedule), ADDRESS]
     assert device.load(*load) == ARGUMENT and accesses == []
+
+
+def test_last_of_eight_rows_goes_on_for_ever(host, bad_driver):
+    device = Device(bad_driver, host.model.read, host.model.write)
+    assert device.load(bad_driver.definition("image"), bad_driver.definition("full"), ADDRESS) == OK
+    assert [host.model.golden.read(f"SCHEDULE[{row}].BATCHES") for row in range(8)] == [9] * 7 + [0]
 
 
 def test_arguments_that_break_a_rule_touch_nothing(host, driver):
@@ -357,15 +374,19 @@ def test_registers_in_memory_need_no_functions(driver):
 
 
 def test_counters_are_read_in_one_piece(host):
-    """All of them carry into the high half between any two accesses; each value was once there."""
+    """All of them often carry into the high half between two accesses; each value was once there."""
     names = [path.removesuffix(".LO") for path in REGISTERS if path.endswith(".LO")]
-    first = {name: 0x1_FFFF_FFF0 + 3 * index for index, name in enumerate(names)}
-    accesses = [0]
+    first = {name: 977 * index for index, name in enumerate(names)}
+    step, accesses = 0x6000_0001, [0]
 
     def read(where):
         accesses[0] += 1
-        host.model.counters = {name: value + accesses[0] for name, value in first.items()}
+        host.model.counters = {name: value + step * accesses[0] for name, value in first.items()}
         return host.model.read(where)
+
+    def was_there(path, value):
+        steps, rest = divmod(value - first[path], step)
+        return not rest and 0 < steps <= accesses[0]
 
     device = Device(host.driver, read, host.model.write)
     result, values = device.filled("counters", CounterValues)
@@ -374,10 +395,10 @@ def test_counters_are_read_in_one_piece(host):
         value, name = getattr(values, field), field.upper()
         for index, each in enumerate([value] if isinstance(value, int) else value):
             path = name if isinstance(value, int) else f"{name}[{index}]"
-            assert first[path] < each <= first[path] + accesses[0], path
+            assert was_there(path, each), path
     cycles, macs = ctypes.c_uint64(), ctypes.c_uint64()
     assert device.layer(3, ctypes.byref(cycles), ctypes.byref(macs)) == OK
-    assert 0 < cycles.value - first["LAYER_CYCLES"] <= accesses[0] >= macs.value - first["LAYER_MACS"] > 0
+    assert was_there("LAYER_CYCLES", cycles.value) and was_there("LAYER_MACS", macs.value)
     assert host.model.golden.read("LAYER") == 3
 
 

@@ -175,7 +175,7 @@ class Training:
             machine.write(f"STRIDE[{base.value}]", step * stride)
             machine.write(f"REWIND[{base.value}]", (step - epoch) * stride % (1 << 32))
         machine.write("EPOCH_BATCHES", epoch)
-        machine.write("ORDER_STEP", step % epoch)
+        machine.write("ORDER_STEP", step)
         machine.write("ORDER", 0)
         machine.write("WINDOW_FIRST", 0)
         machine.write("WINDOW_LAST", machine.memory.size - 1)

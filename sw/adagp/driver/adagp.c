@@ -194,7 +194,7 @@ static void set_order(const struct adagp_device *device, const struct adagp_imag
         set(device, ADAGP_REWIND_OFFSET(i), (step - epoch) * image->bases[i].batch_bytes);
     }
     set(device, ADAGP_EPOCH_BATCHES_OFFSET, epoch);
-    set(device, ADAGP_ORDER_STEP_OFFSET, step % epoch);
+    set(device, ADAGP_ORDER_STEP_OFFSET, step);
     set(device, ADAGP_ORDER_OFFSET, 0u);
 }
 
