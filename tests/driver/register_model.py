@@ -38,7 +38,7 @@ class RegisterModel:
         self._pass()
         path = _PATHS.get(offset, "")
         name, _, half = path.rpartition(".")
-        if path in ("", "CONTROL"):
+        if not path:
             return 0
         if path == "STATUS":
             return self._status()

@@ -60,14 +60,17 @@ class Pair:
         choose = self.random
         epoch = choose.randint(0, 6)
         values = {"BATCHES": choose.randint(0, 4), "MODE": choose.getrandbits(3), "EPOCH_BATCHES": epoch,
-                  "ORDER": choose.randrange(max(1, epoch)), "ORDER_STEP": choose.randrange(max(1, epoch)),
+                  "ORDER": choose.randrange(max(1, epoch)), "ORDER_STEP": choose.randint(0, epoch),
                   "WINDOW_FIRST": 0, "WINDOW_LAST": choose.choice((BYTES - 1, BYTES - 1, GOOD + 62))}
         for program in range(6):
             values[f"PROGRAM[{program}].ADDRESS"] = BAD if choose.random() < 0.1 else GOOD
             values[f"PROGRAM[{program}].SIZE"] = 0 if choose.random() < 0.1 else 64
         for path, value in values.items():
             self.write(offset(path), value)
+        faulted = self.read(offset("STATUS")) & 0b100
         self.write(offset("CONTROL"), START)
+        if faulted:
+            assert self.read(offset("STATUS")) & 0b101 == 0b100, "a start is ignored"
         self.settle()
 
 
