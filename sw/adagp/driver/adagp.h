@@ -27,8 +27,8 @@
  * one thread at a time (also those that only read: the high half of a counter belongs to the low half read
  * last). adagp_interrupt is the exception: it may interrupt any other call.
  *
- * BUS. A read that the bus never answers stops the processor in its load instruction, where no software helps. Buses
- * that answer for a core that is not there or hangs (all ones, all zeros) give ADAGP_ERROR_ABSENT,
+ * BUS. A read that the bus never answers stops the processor in its load instruction, where no software helps.
+ * Buses that answer for a core that is not there or hangs (all ones, all zeros) give ADAGP_ERROR_ABSENT,
  * ADAGP_ERROR_IDLE or ADAGP_ERROR_TIMEOUT. All registers are 32 bits wide and little-endian.
  */
 #ifndef ADAGP_H
@@ -207,7 +207,9 @@ enum adagp_result adagp_fault(const struct adagp_device *device, struct adagp_fa
 /* Brings a running or faulted core to idle: it ends its bursts and forgets the run, its fault and pending
  * interrupts. Registers and counters stay; batch number and bases are those of the last complete batch, so
  * adagp_start goes on with the batch that was broken off, the schedule beginning anew. What that batch had written
- * stays in memory: whoever needs the former bits writes the image again. `timeout` as in adagp_wait.
+ * stays in memory: whoever needs the former bits writes the image again. A predictor memory keeps what it holds
+ * if the next start has ADAGP_STAY; else it is filled as the last write back left it in the image. `timeout` as in
+ * adagp_wait.
  * ADAGP_ERROR_TIMEOUT: the memory does not answer and the core goes on draining; only the reset pins of core and
  * memory help. */
 enum adagp_result adagp_recover(const struct adagp_device *device, uint32_t timeout);
