@@ -1,12 +1,11 @@
 """The accelerator: registers, control, engines, memories and buses, wired together."""
 
-from importlib.metadata import version
-
-from amaranth.hdl import ClockDomain, ClockSignal, DomainRenamer, Module, Mux, ResetSignal
+from amaranth.hdl import ClockDomain, ClockSignal, DomainRenamer, Module, Mux, ResetSignal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
 
 from adagp.spec.config import AcceleratorConfig, ArrayShape
+from adagp.spec.identity import identity
 from adagp.spec.isa import Engine
 
 from .array.engine import ArrayEngine
@@ -166,22 +165,8 @@ class Accelerator(wiring.Component):
                          component.window_last.eq(registers.window_last)]
 
     def _wire_status(self, m: Module, registers, supervisor, phases):
-        config = self._config
-        major, minor, patch = (int(part) for part in version("adagp").split(".")[:3])
-        identity = {
-            "version": {"major": major, "minor": minor, "patch": patch},
-            "array": {"rows": config.rows, "columns": config.columns, "design": config.design.value,
-                      "bus_bytes": config.bus_bytes},
-            "memories": {"stream_log2": _log2(config.stream_elements), "vector_log2": _log2(config.vector_words),
-                         "stationary_log2": _log2(config.stationary_elements), "vector_lanes": config.vector_lanes},
-            "predictor": {}}
-        if config.design.has_predictor_memory:
-            identity["predictor"]["memory_log2"] = _log2(config.predictor_elements)
-        if config.design.has_predictor_array:
-            identity["predictor"] |= {"rows": config.predictor_rows, "columns": config.predictor_columns}
-        for name, fields in identity.items():
-            port = getattr(registers, name)
-            m.d.comb += port.eq(port.shape().const(fields))
+        for name, value in identity(self._config).items():
+            m.d.comb += Value.cast(getattr(registers, name.lower())).eq(value)
         m.d.comb += [
             registers.predictor.gp.eq(Mux(phases.k > 0xFF, 0xFF, phases.k)),
             supervisor.phase.eq(phases.phase),
@@ -211,7 +196,3 @@ class Accelerator(wiring.Component):
 
 def _flat(prefix: str, signature: wiring.Signature) -> dict:
     return {f"{prefix}_{name}": member for name, member in signature.members.items()}
-
-
-def _log2(value: int) -> int:
-    return value.bit_length() - 1

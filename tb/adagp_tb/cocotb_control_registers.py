@@ -124,7 +124,7 @@ async def reset_values_and_inputs_are_read(dut):
             values[register.path] = host.random.getrandbits(32) & mask(register)
             getattr(dut, port(register.path)).value = values[register.path]
     await RisingEdge(dut.clk)
-    values |= host.stored | {"ID": 0x0ADA6B00, "INTERRUPT_PENDING": 0, "CONTROL": 0}
+    values |= host.stored | {"ID": 0x0ADA6B00, "INTERFACE": 0x0101, "INTERRUPT_PENDING": 0, "CONTROL": 0}
     values |= {register.path: 0 for register in QUALITIES}
     for path, value in values.items():
         assert await host.read(offset(path)) == value, path
@@ -137,7 +137,7 @@ async def unmapped_addresses_read_zero_and_answer(dut):
     host = await Host(dut).reset()
     mapped = {register.offset for register in REGISTERS.values()}
     unmapped = [address for address in range(0, 4096, 4) if address not in mapped]
-    for address in host.random.sample(unmapped, 60) + [0x138, 0x17C, 0x280, 0x3FC, 0x600, 0xFFC]:
+    for address in host.random.sample(unmapped, 60) + [0x13C, 0x17C, 0x280, 0x3FC, 0x600, 0xFFC]:
         await host.write(address, b"\xff\xff\xff\xff")
         assert await host.read(address) == 0
     host.check_ports()

@@ -5,6 +5,7 @@ import pytest
 
 from adagp.golden import GoldenMachine
 from adagp.spec.config import preset
+from adagp.spec.identity import configuration_digest
 from adagp.spec.isa import (
     Array, End, Engine, FaultCause, Fill, Format, Load, Memory, Pass, Store, Vector, encode)
 from adagp.spec.machine import MachineFault
@@ -126,7 +127,7 @@ def test_epochs_run_from_one_doorbell_as_on_the_golden_machine(rtl, seed):
         machine.run()
     assert rtl.register_writes == 0
     assert np.array_equal(rtl.memory, golden.memory) and len(np.unique(marks(rtl, 43))) >= 3
-    names = {path for path in REGISTERS if not path.endswith((".LO", ".HI"))} - {"VERSION", "INTERRUPT_ENABLE"}
+    names = {path for path in REGISTERS if not path.endswith((".LO", ".HI"))} - {"INTERRUPT_ENABLE"}
     compared = {path: rtl.read(path) for path in names - {"INTERRUPT_PENDING"}}
     assert compared == {path: golden.read(path) for path in compared}
     assert [rtl.counter(f"PHASE_BATCHES[{phase.value}]") for phase in Phase] == [
@@ -242,6 +243,7 @@ def test_identity_is_that_of_the_configuration(rtl):
     assert rtl.read("ARRAY").to_bytes(4, "little") == bytes([4, 4, 0, 8])
     assert rtl.read("MEMORIES").to_bytes(4, "little") == bytes([13, 13, 10, 4])
     assert rtl.read("PREDICTOR") == 0
+    assert rtl.read("INTERFACE") == 0x0101 and rtl.read("CONFIGURATION") == configuration_digest(CONFIG)
 
 
 def test_configuration_survives_a_reset_and_pending_interrupts_do_not(rtl):

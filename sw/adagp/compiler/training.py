@@ -175,7 +175,7 @@ class Training:
             machine.write(f"STRIDE[{base.value}]", step * stride)
             machine.write(f"REWIND[{base.value}]", (step - epoch) * stride % (1 << 32))
         machine.write("EPOCH_BATCHES", epoch)
-        machine.write("ORDER_STEP", step % epoch)
+        machine.write("ORDER_STEP", step)
         machine.write("ORDER", 0)
         machine.write("WINDOW_FIRST", 0)
         machine.write("WINDOW_LAST", machine.memory.size - 1)
@@ -194,6 +194,11 @@ class Training:
         """The base registers as :meth:`configure` sets them for ``batches`` batches of samples."""
         values = {base.value: address for base, address, _ in self._bases(batches)}
         return tuple(values.get(base, 0) for base in range(BASES))
+
+    def batch_bytes(self) -> tuple[int, ...]:
+        """By how many bytes a batch of samples moves each base register."""
+        strides = {base.value: stride for base, _, stride in self._bases(1)}
+        return tuple(strides.get(base, 0) for base in range(BASES))
 
     def _bases(self, batches: int) -> list[tuple[Base, int, int]]:
         return [(Base.STATE, 0, 0),

@@ -3,6 +3,7 @@
 import numpy as np
 
 from adagp.spec.config import AcceleratorConfig
+from adagp.spec.identity import identity
 from adagp.spec.isa import FaultCause
 from adagp.spec.registers import REGISTERS, field
 from adagp.spec.schedule import Phase, PhaseCounter
@@ -19,13 +20,7 @@ class RegisterFile:
         self.quality = quality
         self.values = {path: sum(field.reset << field.lsb for field in register.fields)
                        for path, register in REGISTERS.items()}
-        self.values["ARRAY"] = config.rows | config.columns << 8 | config.design << 16 | config.bus_bytes << 24
-        self.values["MEMORIES"] = (_log2(config.stream_elements) | _log2(config.stationary_elements) << 8
-                                   | _log2(config.vector_words) << 16 | config.vector_lanes << 24)
-        design = config.design
-        array = (config.predictor_rows | config.predictor_columns << 8) if design.has_predictor_array else 0
-        memory = _log2(config.predictor_elements) << 16 if design.has_predictor_memory else 0
-        self.values["PREDICTOR"] = array | memory
+        self.values |= identity(config)
         self.running = Phase.WARMUP
         self.layer_macs = [0] * LAYERS
         self.counters = {path.removesuffix(".LO"): 0 for path in REGISTERS if path.endswith(".LO")}
@@ -113,7 +108,3 @@ class RegisterFile:
         self.values["STATUS"] = (0b100 if fault else 0b010) | self.running << 4
         self.values["INTERRUPT_PENDING"] |= 0b10 if fault else 0b01
         self.values["FAULT_CAUSE"], self.values["FAULT_ADDRESS"] = int(cause), address
-
-
-def _log2(value: int) -> int:
-    return value.bit_length() - 1
