@@ -16,6 +16,10 @@ class Device:
     memory_bits: int
 
 
+_MULTIPLIERS_USED = 16
+"""Of devices with fewer the targets use none: they multiply in logic."""
+
+
 class DoesNotFit(ValueError):
     """The device has less than the design needs."""
 
@@ -30,10 +34,10 @@ def named(devices: Iterable[Device], name: str) -> Device:
 
 def check_possible(config: AcceleratorConfig, device: Device) -> None:
     """Refuses, before hours are spent, what certainly needs more than ``device`` has: a multiplier for each element of the
-    arrays where the device has multipliers, and the bits of the large memories. :class:`DoesNotFit`."""
+    arrays, unless the target multiplies in logic, and the bits of the large memories. :class:`DoesNotFit`."""
     elements, bits = _least(config)
-    multipliers = device.capacity.get("dsp", 0)
-    if 0 < multipliers < elements:
+    multipliers = device.capacity["dsp"]
+    if _MULTIPLIERS_USED <= multipliers < elements:
         raise DoesNotFit(f"{device.name} has {multipliers:,} multipliers, and the {elements:,} elements of the arrays need one each")
     if bits > device.memory_bits:
         raise DoesNotFit(f"{device.name} has {device.memory_bits:,} bits of block memory, and the memories need {bits:,}")
