@@ -4,12 +4,13 @@ OpenSTA 2.0 overwrites the activity of whatever its propagation reaches, counts 
 and of a fall for every single transition, and weighs the tables of several inputs by what it infers
 from the function. In the view
 
-- a flip-flop's output is where propagation starts: it keeps the activity it is given;
+- a flip-flop has one more input, :data:`ACTIVITY`, of which its output is the function: propagation
+  starts there, with the activity that somebody sets on that pin;
 - a transition of an output costs the mean over inputs, and over rise and fall, of the library's
   energies at its load and at one input transition;
 - a clock pin costs one rise and one fall per cycle, another pin of a flip-flop its own mean energy
   per transition;
-- an exclusive or is spelt out, whose activity OpenSTA would underrate fourfold.
+- an exclusive or is spelt out: as such, OpenSTA would underrate its activity.
 
 Leakage and capacitances are the library's. Delays are not: nothing else may be read from the view.
 """
@@ -20,7 +21,11 @@ import numpy as np
 
 from .liberty import Group
 
-ACTIVITY = "ACT"
+ACTIVITY = "ACTIVITY"
+
+TRANSITION_NS = 0.15
+"""Input transition at which energies are taken: about the mean in a design that meets 5 ns."""
+
 _HEADER = """library (power_view) {
   delay_model : table_lookup;
   time_unit : "1ns"; voltage_unit : "1V"; current_unit : "1uA"; pulling_resistance_unit : "1kohm";
@@ -34,13 +39,11 @@ _HEADER = """library (power_view) {
   default_operating_conditions : typical;
   power_lut_template (loads) { variable_1 : total_output_net_capacitance; index_1 ("1, 2"); }
 """
-_ARC = "".join(f'{kind} (scalar) {{ values ("0.1"); }} ' for kind in (
-    "cell_rise", "cell_fall", "rise_transition", "fall_transition"))
 _XOR = re.compile(r"\b(\w+) *\^ *(\w+)\b")
 _UNITS = {"time_unit": "1ns", "voltage_unit": "1V", "leakage_power_unit": "1nW"}
 
 
-def power_view(library: Group, *, transition_ns: float) -> str:
+def power_view(library: Group, *, transition_ns: float = TRANSITION_NS) -> str:
     """The view of ``library`` with energies at input transitions of ``transition_ns``, as Liberty.
 
     Latches and cells with three-state outputs are left out. ValueError for other units than osu018's.
@@ -48,39 +51,40 @@ def power_view(library: Group, *, transition_ns: float) -> str:
     for name, unit in _UNITS.items():
         if library.attributes.get(name) != unit:
             raise ValueError(f"the library's {name} must be {unit}, not {library.attributes.get(name)}")
-    voltage, temperature = (library.attributes[f"nom_{name}"] for name in ("voltage", "temperature"))
+    conditions = {name: library.attributes[f"nom_{name}"] for name in ("voltage", "temperature")}
     cells = [_cell(library, cell, transition_ns) for cell in library.of("cell") if not _unsupported(cell)]
-    return _HEADER % {"voltage": voltage, "temperature": temperature} + "".join(cells) + "}\n"
+    return _HEADER % conditions + "".join(cells) + "}\n"
 
 
-def energies(library: Group, pin: Group, *, transition_ns: float) -> list[tuple[float, float]]:
+def energies(library: Group, pin: Group, *, transition_ns: float = TRANSITION_NS) -> list[tuple[float, float]]:
     """(load in pF, energy in pJ) of one transition of ``pin``, rise and fall and related inputs averaged;
     a single pair where the load plays no part, none where the library knows no energy."""
     tables = [_by_load(library, table, transition_ns)
               for group in pin.of("internal_power") for table in group.groups]
-    if not tables:
-        return []
     loads = sorted({load for table in tables for load in table})
-    means = [np.mean([np.interp(load, list(table), list(table.values())) for table in tables]) for load in loads]
-    return [(load, float(mean)) for load, mean in zip(loads, means)]
+    return [(load, float(np.mean([np.interp(load, list(table), list(table.values())) for table in tables])))
+            for load in loads]
+
+
+def constant_arc(related: str, delay_ns: float, slew_ns: float, *, edge: bool = False) -> str:
+    """Liberty's ``timing`` group from ``related``, or with ``edge`` from its rise, with constant delays."""
+    kinds = {"cell_rise": delay_ns, "cell_fall": delay_ns, "rise_transition": slew_ns, "fall_transition": slew_ns}
+    tables = " ".join(f'{kind} (scalar) {{ values ("{value}"); }}' for kind, value in kinds.items())
+    return f'timing () {{ related_pin : "{related}"; {"timing_type : rising_edge; " if edge else ""}{tables} }}'
 
 
 def _by_load(library: Group, table: Group, transition_ns: float) -> dict[float, float]:
     """Energy by load; a table over the transition alone has one entry, for load 0."""
-    if table.arguments == ("scalar",):
-        return {0.0: float(table.attributes["values"][0])}
     template, = (each for each in library.of("power_lut_template") if each.name == table.name)
-    axes = [_numbers(table.attributes[f"index_{i + 1}"]) for i in range(len(table.attributes) - 1)]
-    values = np.array([_numbers([row]) for row in table.attributes["values"]]).reshape([len(axis) for axis in axes])
+    axes = [_numbers(table.attributes[name]) for name in ("index_1", "index_2") if name in table.attributes]
+    values = np.array(_numbers(table.attributes["values"])).reshape([len(axis) for axis in axes])
     if template.attributes["variable_1"] != "total_output_net_capacitance":
         return {0.0: float(np.interp(transition_ns, axes[0], values))}
-    if values.ndim == 1:
-        return dict(zip(axes[0], values))
     return {load: float(np.interp(transition_ns, axes[1], row)) for load, row in zip(axes[0], values)}
 
 
 def _numbers(rows: list[str]) -> list[float]:
-    return [float(number) for row in rows for number in re.split(r"[ ,]+", row.strip())]
+    return [float(number) for row in rows for number in row.split(",")]
 
 
 def _unsupported(cell: Group) -> bool:
@@ -89,31 +93,33 @@ def _unsupported(cell: Group) -> bool:
 
 def _cell(library: Group, cell: Group, transition_ns: float) -> str:
     flip_flop = bool(cell.of("ff"))
-    inputs = [pin.name for pin in cell.of("pin") if pin.attributes["direction"] == "input"]
+    pins = cell.of("pin")
+    inputs = [pin.name for pin in pins if pin.attributes["direction"] == "input"]
+    clocks = [pin.name for pin in pins if pin.attributes.get("clock") == "true"]
     lines = [f"  cell ({cell.name}) {{", f"    area : {cell.attributes['area']};",
              f"    cell_leakage_power : {cell.attributes['cell_leakage_power']};"]
-    for pin in cell.of("pin"):
-        output, clock = pin.name not in inputs, pin.attributes.get("clock") == "true"
+    if flip_flop:
+        lines.append(f"    pin ({ACTIVITY}) {{ direction : input; capacitance : 0; }}")
+    for pin in pins:
         lines += [f"    pin ({pin.name}) {{", f"      direction : {pin.attributes['direction']};",
-                  f"      capacitance : {pin.attributes['capacitance']};", *(["      clock : true;"] * clock)]
+                  f"      capacitance : {pin.attributes['capacitance']};"]
+        if pin.name in clocks:
+            lines.append("      clock : true;")
         if pairs := energies(library, pin, transition_ns=transition_ns):
-            # A clock's two transitions per cycle are counted as rise and fall each.
-            lines.append(_internal_power(pairs, factor=0.5 if clock else 1.0))
-        if output:
-            function = "%s" % ACTIVITY if flip_flop else _XOR.sub(r"((\1 !\2) + (!\1 \2))", pin.attributes["function"])
+            # OpenSTA has a clock rise and fall at each of its two transitions in a cycle.
+            lines.append(_internal_power(pairs, factor=0.5 if pin.name in clocks else 1.0))
+        if pin.name not in inputs:
+            function = ACTIVITY if flip_flop else _XOR.sub(r"((\1 !\2) + (!\1 \2))", pin.attributes["function"])
             lines.append(f'      function : "{function}";')
-            lines += [f'      timing () {{ related_pin : "{name}"; {_ARC}}}' for name in ([ACTIVITY] if flip_flop else inputs)]
-            if flip_flop: lines += [f'      timing () {{ related_pin : "{name}"; timing_type : rising_edge; {_ARC}}}' for name in ["CLK"]]
+            lines += [f"      {constant_arc(name, 0.1, 0.1)}" for name in ([ACTIVITY] if flip_flop else inputs)]
+            lines += [f"      {constant_arc(name, 0.1, 0.1, edge=True)}" for name in clocks]
         lines.append("    }")
-    if flip_flop: lines.append(f"    pin ({ACTIVITY}) {{ direction : input; capacitance : 0; }}")
     return "\n".join([*lines, "  }\n"])
 
 
 def _internal_power(pairs: list[tuple[float, float]], *, factor: float) -> str:
     values = ", ".join(f"{factor * energy:g}" for _, energy in pairs)
-    if len(pairs) == 1:
-        tables = [f'{kind} (scalar) {{ values ("{values}"); }}' for kind in ("rise_power", "fall_power")]
-    else:
-        axis = ", ".join(f"{load:g}" for load, _ in pairs)
-        tables = [f'{kind} (loads) {{ index_1 ("{axis}"); values ("{values}"); }}' for kind in ("rise_power", "fall_power")]
+    axis = ", ".join(f"{load:g}" for load, _ in pairs)
+    shape, index = ("scalar", "") if len(pairs) == 1 else ("loads", f'index_1 ("{axis}"); ')
+    tables = [f'{kind} ({shape}) {{ {index}values ("{values}"); }}' for kind in ("rise_power", "fall_power")]
     return f"      internal_power () {{ {' '.join(tables)} }}"

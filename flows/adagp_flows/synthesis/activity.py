@@ -1,0 +1,94 @@
+"""Switching activity of a netlist's registers, memories and inputs, from the simulated RTL."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from adagp.spec.config import AcceleratorConfig
+
+from ..simulation import MemoryTiming, count_toggles
+from ..workload import Workload
+from .cell_netlist import MEMORY, CellNetlist
+from .power_view import ACTIVITY
+
+_BIT = re.compile(r"(.*?)(?:\[(\d+)\])?")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Activity:
+    """What switched in a module, and how often.
+
+    ``signals``: (bits, 2) by the path of a signal from the module on, joined by dots: transitions per
+    cycle and share of the cycles as 1. ``source`` says where that is from.
+    """
+
+    source: str
+    signals: dict[str, np.ndarray]
+
+    def of(self, path: str, net: str) -> np.ndarray | None:
+        """Transitions and share of one net of the instance at ``path`` (joined by ``/``), if it is known."""
+        name, bit = _BIT.fullmatch(net).groups()
+        signal = self.signals.get(".".join([*path.split("/"), name]) if path else name)
+        return None if signal is None or int(bit or 0) >= len(signal) else signal[int(bit or 0)]
+
+    def within(self, places: Iterable[str], *, what: str) -> "Activity":
+        """That of a module alone: the mean over the instances at ``places``, paths joined by dots."""
+        inner = [{name.removeprefix(f"{place}."): values for name, values in self.signals.items() if name.startswith(f"{place}.")}
+                 for place in places]
+        if not inner or not all(inner):
+            raise ValueError(f"there are signals in none of {', '.join(places)}")
+        return Activity(source=f"{self.source}; mean over {what}",
+                        signals={name: np.mean([each[name] for each in inner], 0) for name in inner[0]})
+
+
+def record(workload: Workload, config: AcceleratorConfig, timing: MemoryTiming = MemoryTiming(), *, batches: int = 1) -> Activity:
+    """That of the machine in the course of a training, see :func:`adagp_flows.simulation.count_toggles`."""
+    toggles, cycles = count_toggles(workload, config, timing, batches=batches)
+    phases = "Phase BP" if config.design == 0 else "Phase GP and of Phase BP"
+    batch = f"{batches} batch{'es' if batches > 1 else ''} of {workload.batch} samples of {phases}"
+    top = {path.split(".")[0] for path in toggles}
+    assert len(top) == 1
+    return Activity(source=f"RTL, {batch}, {type(workload.model).__name__}, {cycles} cycles",
+                    signals={path.partition(".")[2]: counts / cycles for path, counts in toggles.items()})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Annotations:
+    """Tcl for OpenSTA, a line for each pin; of ``bits`` register bits ``unknown`` were not in the simulation
+    and have the mean of the registers around them."""
+
+    lines: tuple[str, ...]
+    bits: int
+    unknown: int
+
+
+def annotations(netlist: CellNetlist, activity: Activity, *, flip_flops: dict[str, str]) -> Annotations:
+    """Sets ``activity`` on what drives the logic of ``netlist``: flip-flops (kinds of cells and their output pins), memories
+    (all bits of one alike), and the inputs of the top. The lines call ``switch PIN ACTIVITY DUTY`` and
+    ``switch_input PORT ACTIVITY DUTY``. An input that is not known is quiet."""
+    lines, bits, unknown = [], 0, 0
+    for path, module in netlist.places():
+        registers = netlist.instances(module, set(flip_flops))
+        known = [activity.of(path, each.nets(flip_flops[each.kind])[0]) for each in registers]
+        mean = _mean(known)
+        bits, unknown = bits + len(known), unknown + sum(each is None for each in known)
+        lines += [_set(path, register.name, mean if values is None else values) for register, values in zip(registers, known)]
+        for memory in netlist.instances(module, {MEMORY}):
+            read = _mean([activity.of(path, net) for net in memory.nets("RD_DATA")])
+            lines.append(_set(path, memory.name, read))
+    for name in netlist.inputs:
+        values = _mean([activity.of("", name)])
+        lines.append(f"switch_input {{{name}}} {values[0]:.4g} {values[1]:.4g}")
+    return Annotations(lines=tuple(lines), bits=bits, unknown=unknown)
+
+
+def _mean(values: list[np.ndarray | None]) -> np.ndarray:
+    known = [each for each in values if each is not None]
+    return np.mean(known, 0) if known else np.zeros(2)
+
+
+def _set(path: str, instance: str, values: np.ndarray) -> str:
+    pin = "/".join([*([path] if path else []), instance, ACTIVITY])
+    return f"switch {{{pin}}} {values[0]:.4g} {values[1]:.4g}"
