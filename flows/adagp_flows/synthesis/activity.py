@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from adagp.spec.config import AcceleratorConfig
+from adagp.spec.config import AcceleratorConfig, Design
 
 from ..simulation import MemoryTiming, count_toggles
 from ..workload import Workload
@@ -46,7 +46,7 @@ class Activity:
 def record(workload: Workload, config: AcceleratorConfig, timing: MemoryTiming = MemoryTiming(), *, batches: int = 1) -> Activity:
     """That of the machine in the course of a training, see :func:`adagp_flows.simulation.count_toggles`."""
     toggles, cycles = count_toggles(workload, config, timing, batches=batches)
-    phases = "Phase BP" if config.design == 0 else "Phase GP and of Phase BP"
+    phases = "Phase GP and of Phase BP" if config.design is not Design.BASELINE else "Phase BP"
     batch = f"{batches} batch{'es' if batches > 1 else ''} of {workload.batch} samples of {phases}"
     top = {path.split(".")[0] for path in toggles}
     assert len(top) == 1
@@ -63,11 +63,15 @@ class Annotations:
     bits: int
     unknown: int
 
+    @property
+    def coverage(self) -> str:
+        return f"that of {self.bits - self.unknown:,} of {self.bits:,} register bits, and the mean of their module for the others"
+
 
 def annotations(netlist: CellNetlist, activity: Activity, *, flip_flops: dict[str, str]) -> Annotations:
     """Sets ``activity`` on what drives the logic of ``netlist``: flip-flops (kinds of cells and their output pins), memories
-    (all bits of one alike), and the inputs of the top. The lines call ``switch PIN ACTIVITY DUTY`` and
-    ``switch_input PORT ACTIVITY DUTY``. An input that is not known is quiet."""
+    (all bits of one alike), and the inputs of the top. The lines call ``toggle PIN ACTIVITY DUTY`` and
+    ``toggle_input PORT ACTIVITY DUTY``. An input that is not known is quiet."""
     lines, bits, unknown = [], 0, 0
     for path, module in netlist.places():
         registers = netlist.instances(module, set(flip_flops))
@@ -80,7 +84,7 @@ def annotations(netlist: CellNetlist, activity: Activity, *, flip_flops: dict[st
             lines.append(_set(path, memory.name, read))
     for name in netlist.inputs:
         values = _mean([activity.of("", name)])
-        lines.append(f"switch_input {{{name}}} {values[0]:.4g} {values[1]:.4g}")
+        lines.append(f"toggle_input {{{name}}} {values[0]:.4g} {values[1]:.4g}")
     return Annotations(lines=tuple(lines), bits=bits, unknown=unknown)
 
 
@@ -91,4 +95,4 @@ def _mean(values: list[np.ndarray | None]) -> np.ndarray:
 
 def _set(path: str, instance: str, values: np.ndarray) -> str:
     pin = "/".join([*([path] if path else []), instance, ACTIVITY])
-    return f"switch {{{pin}}} {values[0]:.4g} {values[1]:.4g}"
+    return f"toggle {{{pin}}} {values[0]:.4g} {values[1]:.4g}"

@@ -73,12 +73,6 @@ class CellNetlist:
         text = next(module[0] for module in _MODULE.finditer(self.verilog) if _plain(module[1]) == self.top)
         return [_plain(name) for name in re.findall(r"^  input (\\\S+ |\w+);$", text, re.MULTILINE)]
 
-    @cached_property
-    def modules(self) -> dict[str, int]:
-        """How many instances of each module there are in the whole."""
-        counts: Counter[str] = Counter(module for _, module in self.places())
-        return dict(counts)
-
     def places(self, path: str = "", module: str | None = None) -> Iterator[tuple[str, str]]:
         """Path and module of the top ("") and of all that is below and not a cell."""
         module = module or self.top
@@ -94,10 +88,13 @@ class CellNetlist:
     def instances(self, module: str, kinds: set[str]) -> list[Instance]:
         return [each for each in self._modules[module] if each.kind in kinds]
 
-    def memories(self) -> list[tuple[str, Shape]]:
-        """Path and shape of each memory in the whole."""
-        found = {module: [(each.name, shape(each)) for each in self.instances(module, {MEMORY})] for module in self._modules}
-        return [(_joined(path, name), what) for path, module in self.places() for name, what in found[module]]
+    def memories(self, module: str) -> list[Shape]:
+        """The memories in ``module`` itself."""
+        return [shape(each) for each in self.instances(module, {MEMORY})]
+
+    def shapes(self) -> set[Shape]:
+        """Those of all memories."""
+        return {each for module in self._modules for each in self.memories(module)}
 
     def with_memories_as_cells(self) -> str:
         """The netlist in which every memory is a cell, named by its shape."""
