@@ -1,7 +1,7 @@
 """Switching activity of a netlist's registers, memories and inputs, from the simulated RTL."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,12 +33,14 @@ class Activity:
         signal = self.signals.get(".".join([*path.split("/"), name]) if path else name)
         return None if signal is None or int(bit or 0) >= len(signal) else signal[int(bit or 0)]
 
-    def within(self, places: Iterable[str], *, what: str) -> "Activity":
-        """That of a module alone: the mean over the instances at ``places``, paths joined by dots."""
+    def within(self, places: Sequence[str], *, what: str) -> "Activity":
+        """That of a module alone: the mean over the instances at ``places``, paths joined by dots; ValueError where a place
+        has no signals."""
         inner = [{name.removeprefix(f"{place}."): values for name, values in self.signals.items() if name.startswith(f"{place}.")}
                  for place in places]
-        if not inner or not all(inner):
-            raise ValueError(f"there are signals in none of {', '.join(places)}")
+        for place, signals in zip(places, inner):
+            if not signals:
+                raise ValueError(f"there are no signals in {place}")
         return Activity(source=f"{self.source}; mean over {what}",
                         signals={name: np.mean([each[name] for each in inner], 0) for name in inner[0]})
 
