@@ -33,6 +33,10 @@ ARRIVAL_NS, SETUP_NS = 0.3, 0.2
 REGISTER_NS = 0.5
 """Of the period, what a flip-flop's delay and setup take: Yosys is asked for the rest."""
 
+INACTIVE = {"aresetn": 1, "supervisor/clear": 0, "rst": 0, "host_rst": 0}
+"""Where reset comes from, of the machine or of a part, and its value without reset. Timing is without reset, which needs
+a tree of its own, as the clock does, before its paths mean anything."""
+
 REPEATED = 4
 """A module that another one has this many times is mapped once, by itself."""
 
@@ -105,7 +109,7 @@ foreach name [array names ports] {{{{
 }}}}
 set_output_delay {SETUP_NS} -clock clock [all_outputs]
 set_load {LOAD_PF} [all_outputs]
-report_checks -path_delay max -digits 4 -no_line_splits
+{{inactive}}report_checks -path_delay max -digits 4 -no_line_splits
 """
 _POWER = """\
 proc toggle {pin activity duty} { sta::set_power_pin_activity [get_pins $pin] $activity $duty }
@@ -187,7 +191,10 @@ def mapping_job(module: Module, source: str, *, liberty: str, clock_ns: float) -
 
 def timing_job(netlist: CellNetlist, liberty: str, sta: Tool, *, clock: str, clock_ns: float) -> Job:
     """OpenSTA: the worst path."""
-    return _sta_job("timing", netlist, sta, {"cells.lib": liberty}, _TIMING.format(clock=clock), clock, clock_ns)
+    places = {path for path, _ in netlist.places()}
+    inactive = "".join([f"set_case_analysis {value} $ports({name})\n" for name, value in INACTIVE.items() if name in netlist.inputs] + [
+        f"set_case_analysis {value} [get_pins {name}]\n" for name, value in INACTIVE.items() if name.rpartition("/")[0] in places - {""}])
+    return _sta_job("timing", netlist, sta, {"cells.lib": liberty}, _TIMING.format(clock=clock, inactive=inactive), clock, clock_ns)
 
 
 def power_job(netlist: CellNetlist, view: str, sta: Tool, noted: Annotations, *, clock: str, clock_ns: float) -> Job:

@@ -214,3 +214,26 @@ def test_flip_flops_are_found_with_their_outputs():
     described = parse('library (l) { cell (D) { ff (IQ, IQN) { clocked_on : "C"; } pin (C) { direction : input; } '
                       'pin (Q) { direction : output; } } cell (I) { pin (Y) { direction : output; } } }')
     assert outputs_of_flip_flops(described) == {"D": "Q"}
+
+
+RESET = """module part(clk, rst, a, y);
+  input clk;
+  input rst;
+  input a;
+  output y;
+  reg y;
+  reg x;
+  always @(posedge clk) begin
+    x <= rst ^ a;
+    if (rst) y <= 0; else y <= x;
+  end
+endmodule
+"""
+
+
+@with_tools
+def test_reset_is_no_path(tmp_path):
+    reset, other = (synthesise(RESET.replace("rst", name), top="part", clock="clk", folder=tmp_path / name, cache=tmp_path / "cache")
+                    for name in ("rst", "other"))
+    assert other.critical_path[0] == "from other" and reset.critical_path[0] in ("from a", "from x")
+    assert reset.slack_ns > other.slack_ns
