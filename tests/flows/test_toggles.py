@@ -7,7 +7,7 @@ from adagp.spec.config import preset
 from adagp.spec.isa import INSTRUCTION_BYTES, Engine, decode
 from adagp.spec.schedule import Phase, Schedule
 from adagp_flows.simulation import compile_workload
-from adagp_flows.synthesis.activity import record
+from adagp_flows.synthesis.training_activity import record
 from adagp_flows.workload import Workload
 
 TINY = preset("tiny")

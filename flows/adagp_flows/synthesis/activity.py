@@ -1,15 +1,14 @@
-"""Switching activity of a netlist's registers, memories and inputs, from the simulated RTL."""
+"""Switching activity of a netlist's registers, memories and inputs."""
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from adagp.spec.config import AcceleratorConfig, Design
+from adagp.files import replace_file
 
-from ..simulation import MemoryTiming, count_toggles
-from ..workload import Workload
 from .cell_netlist import MEMORY, CellNetlist
 from .power_view import ACTIVITY
 
@@ -44,14 +43,18 @@ class Activity:
         return Activity(source=f"{self.source}; mean over {what}",
                         signals={name: np.mean([each[name] for each in inner], 0) for name in inner[0]})
 
+    def save(self, file: Path) -> None:
+        def write(path: Path) -> None:
+            with path.open("wb") as target:
+                np.savez_compressed(target, source=self.source, names=list(self.signals), widths=list(map(len, self.signals.values())),
+                                    values=np.concatenate(list(self.signals.values())))
+        replace_file(file, write)
 
-def record(workload: Workload, config: AcceleratorConfig, timing: MemoryTiming = MemoryTiming(), *, batches: int = 1) -> Activity:
-    """That of the machine in the course of a training, see :func:`adagp_flows.simulation.count_toggles`."""
-    toggles, cycles = count_toggles(workload, config, timing, batches=batches)
-    phases = "Phase GP and of Phase BP" if config.design is not Design.BASELINE else "Phase BP"
-    batch = f"{batches} batch{'es' if batches > 1 else ''} of {workload.batch} samples of {phases}"
-    return Activity(source=f"RTL, {batch}, {type(workload.model).__name__}, {cycles} cycles",
-                    signals={path.partition(".")[2]: counts / cycles for path, counts in toggles.items() if "." in path})
+    @classmethod
+    def load(cls, file: Path) -> "Activity":
+        with np.load(file) as saved:
+            values = np.split(saved["values"], np.cumsum(saved["widths"])[:-1])
+            return cls(source=str(saved["source"]), signals=dict(zip(saved["names"].tolist(), values)))
 
 
 @dataclass(frozen=True, kw_only=True)

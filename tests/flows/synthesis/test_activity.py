@@ -105,3 +105,10 @@ def test_netlist_without_the_top_is_refused():
 def test_memories_of_more_ports_are_refused():
     with pytest.raises(ValueError, match="words: RD_PORTS must be 1, not 2"):
         CellNetlist(NETLIST.replace(".RD_PORTS(32'h00000001)", ".RD_PORTS(32'h00000002)"), "top").shapes()
+
+
+def test_activity_is_the_same_once_saved(tmp_path):
+    ACTIVITY.save(tmp_path / "activity.npz")
+    loaded = Activity.load(tmp_path / "activity.npz")
+    assert loaded.source == ACTIVITY.source and list(loaded.signals) == list(ACTIVITY.signals)
+    assert all(np.array_equal(loaded.signals[name], values) for name, values in ACTIVITY.signals.items())
