@@ -68,7 +68,8 @@ class Annotations:
 
     @property
     def coverage(self) -> str:
-        return f"that of {self.bits - self.unknown:,} of {self.bits:,} register bits, and the mean of their module for the others"
+        known = f"{self.bits - self.unknown:,} of {self.bits:,} register bits"
+        return f"{known}, and the mean of their module for the others" if self.unknown else known
 
 
 def annotations(netlist: CellNetlist, activity: Activity, *, flip_flops: dict[str, str]) -> Annotations:

@@ -112,12 +112,15 @@ set_load {LOAD_PF} [all_outputs]
 {{inactive}}report_checks -path_delay max -digits 4 -no_line_splits
 """
 _POWER = """\
-proc toggle {pin activity duty} { sta::set_power_pin_activity [get_pins $pin] $activity $duty }
+proc toggle {pin activity duty} {
+  if {[llength [set found [get_pins $pin]]] != 1} { error "there is no pin $pin" }
+  sta::set_power_pin_activity $found $activity $duty
+}
 proc toggle_input {name activity duty} {
   global ports
   set_power_activity -input_ports $ports($name) -activity $activity -duty $duty
 }
-source activity.tcl
+eval [read [open activity.tcl]]
 report_power -digits 6
 """
 
@@ -204,10 +207,12 @@ def power_job(netlist: CellNetlist, view: str, sta: Tool, noted: Annotations, *,
 
 
 def _sta_job(what: str, netlist: CellNetlist, sta: Tool, inputs: dict[str, str], script: str, clock: str, clock_ns: float) -> Job:
-    link = _LINK.format(top=netlist.top, period=clock_ns, clock=clock)
+    script = _LINK.format(top=netlist.top, period=clock_ns, clock=clock) + script
+    # By itself, OpenSTA would go on after an error; and its exit status is 0, whatever it is told.
+    checked = f'if {{[catch {{\n{script}}} error]}} {{\n  puts "Error: $error"\n  flush stdout\n  exec kill [pid]\n}}\n'
     return Job(name=f"{what} of {netlist.top}", tools=(sta,), outputs=(), commands=(("sta", "-no_splash", "-exit", "run.tcl"),),
                inputs=inputs | {"netlist.v": netlist.with_memories_as_cells(), "memories.lib": memory_cells(netlist.shapes()),
-                                "run.tcl": link + script})
+                                "run.tcl": checked})
 
 
 def parse_path(log: str, netlist: CellNetlist, flip_flops: dict[str, str]) -> tuple[float, tuple[str, ...]]:

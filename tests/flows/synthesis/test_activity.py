@@ -74,7 +74,7 @@ def test_registers_memories_and_inputs_get_what_was_simulated():
         "toggle {words/ACTIVITY} 0.4 0.2",
         "toggle_input {clk} 0 0", "toggle_input {a[0]} 0.1 0.05", "toggle_input {a[1]} 0.2 0.1"}
     assert (noted.bits, noted.unknown) == (4, 2)
-    assert noted.coverage.startswith("that of 2 of 4 register bits")
+    assert noted.coverage == "2 of 4 register bits, and the mean of their module for the others"
 
 
 def test_a_part_has_the_mean_of_its_instances():

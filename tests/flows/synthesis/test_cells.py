@@ -203,6 +203,14 @@ def test_power_is_what_the_library_says_by_hand(tmp_path, transitions):
     assert power["leakage"] == pytest.approx((0.160725 + 0.0221741) * 1e-9, rel=1e-3)
 
 
+@with_tools
+def test_an_error_of_opensta_is_an_error(tmp_path):
+    noted = Annotations(lines=("toggle {g/ACTIVITY} 0.5 0.5",), bits=1, unknown=0)
+    job = power_job(CellNetlist(UNIT, "unit"), power_view(parse(cells.library())), find("sta"), noted, clock="clk", clock_ns=4.0)
+    with pytest.raises(JobError, match="power of unit failed:(.|\n)*Error: there is no pin g/ACTIVITY"):
+        run(job, tmp_path / "power")
+
+
 def pin_energy(described, cell, pin, load):
     """Mean of rise and fall in the first column of the tables, as text of the file."""
     groups = next(each for each in described.of("cell") if each.name == cell).of("pin")
