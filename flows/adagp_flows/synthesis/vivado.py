@@ -1,20 +1,22 @@
 """AMD's Vivado through edalize's flow: a project, its reports after place and route, and what they say.
 
-Where Vivado is missing, the project is written all the same, for a machine that has it.
+Where Vivado is missing, the project is written all the same, for a machine that has it, and tried with a stand-in.
 """
 
+import os
 import re
+import subprocess
+import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from edalize.flows import vivado as edalize_vivado
 
-from adagp.spec.config import AcceleratorConfig
-from adagp_hdl.verilog import generate
-
 from . import jobs
+from .results import Xc7
 from .tools import MissingTool, find
 
 PART = "xc7vx485tffg1761-2"
@@ -23,10 +25,13 @@ PART = "xc7vx485tffg1761-2"
 CONSTRAINTS = Path(__file__).resolve().parents[3] / "constraints" / "vc707.xdc"
 """Clock and exceptions of the machine out of context."""
 
+_STANDIN = Path(__file__).with_name("vivado_standin.py")
+
 MAKEFILE = "vivado.mk"
 REPORTS = ("utilization.rpt", "timing.rpt", "power.rpt")
 
 _NAME = "machine"
+BITSTREAM = f"{_NAME}.bit"
 
 _OUT_OF_CONTEXT = """\
 # Ports of the top stay without pads: the machine is a part of a system.
@@ -61,55 +66,25 @@ class ReportError(ValueError):
     """A report of Vivado lacks what is looked for."""
 
 
+class ProjectError(ValueError):
+    """A project that Vivado would not take; the text says why."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Project:
-    """Files by name; ``make -f vivado.mk`` among them runs Vivado, which writes ``outputs``."""
+    """Files by name; ``make -f vivado.mk`` among them runs Vivado on ``part``, which writes ``outputs``."""
 
+    part: str
     files: Mapping[str, str]
     outputs: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Utilisation:
-    """Site types of a 7-series device that are used: LUTs (also those that are memory), registers, whole block
-    memories and halves, DSP slices."""
-
-    lut: int
-    ff: int
-    ramb36: int
-    ramb18: int
-    dsp: int
-
-
-@dataclass(frozen=True, kw_only=True)
 class Timing:
-    """Setup slack of the worst path, what is left of the period of its clock or exceeds it, and the frequency
-    that this clock could have; slack of the worst hold path."""
+    """``fmax_mhz``: the frequency that the clock of the worst setup path could have. ``hold_slack_ns``: of the worst path."""
 
-    slack_ns: float
     fmax_mhz: float
     hold_slack_ns: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Power:
-    """Estimated power on the chip. ``confidence``: Low, Medium or High, as Vivado sees its own estimate."""
-
-    power_w: float
-    dynamic_w: float
-    static_w: float
-    confidence: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Implementation:
-    """A design after place and route."""
-
-    utilisation: Utilisation
-    timing: Timing
-    power: Power
-    tool: str
-    folder: Path
 
 
 class _Flow(edalize_vivado.Vivado):
@@ -124,9 +99,9 @@ class _Flow(edalize_vivado.Vivado):
         return graph
 
 
-def machine_project(config: AcceleratorConfig, *, name: str = "adagp", part: str = PART) -> Project:
-    """The machine of ``config`` out of context, with :data:`CONSTRAINTS`."""
-    return project({f"{name}.v": generate(config, name=name), CONSTRAINTS.name: CONSTRAINTS.read_text()}, top=name, part=part)
+def machine_project(source: str, *, top: str, part: str = PART) -> Project:
+    """The accelerator ``top`` of the Verilog ``source``, out of context, with :data:`CONSTRAINTS`."""
+    return project({f"{top}.v": source, CONSTRAINTS.name: CONSTRAINTS.read_text()}, top=top, part=part)
 
 
 def project(sources: Mapping[str, str], *, top: str, part: str = PART, bitstream: bool = False) -> Project:
@@ -135,51 +110,80 @@ def project(sources: Mapping[str, str], *, top: str, part: str = PART, bitstream
     Without ``bitstream`` it is out of context; with it the constraints must say where the pins are.
     """
     own = {"report.tcl": _REPORT} | ({} if bitstream else {"route.tcl": _ROUTE, "settings.tcl": _OUT_OF_CONTEXT})
-    kinds = {".v": "verilogSource", ".xdc": "xdc", ".tcl": "tclSource"}
-    listed = [*sources, *(["settings.tcl"] if "settings.tcl" in own else [])]
     if clash := {f"{_NAME}.v", *own} & set(sources):
         raise ValueError(f"sources must not be called {', '.join(sorted(clash))}, as files of the project are")
+    kinds = {".v": "verilogSource", ".xdc": "xdc", ".tcl": "tclSource"}
+    listed = [*sources, *(["settings.tcl"] if "settings.tcl" in own else [])]
     with tempfile.TemporaryDirectory() as folder:
         flow = _Flow({"name": _NAME, "toplevel": top, "bitstream": bitstream, "flow_options": {"part": part},
                       "files": [{"name": file, "file_type": kinds[Path(file).suffix]} for file in listed]}, folder)
         flow.configure()
         written = {file.name: file.read_text() for file in Path(folder).iterdir()}
     written[MAKEFILE] = written.pop("Makefile")
-    return Project(files={**written, **own, **sources}, outputs=REPORTS + ((f"{_NAME}.bit",) if bitstream else ()))
+    return Project(part=part, files={**written, **own, **sources}, outputs=REPORTS + ((BITSTREAM,) if bitstream else ()))
 
 
-def implement(project: Project, folder: Path) -> Implementation:
-    """Runs Vivado on ``project`` in ``folder``, unless the last run there had the same inputs.
+def implement(project: Project, folder: Path) -> Xc7:
+    """What ``project`` takes after place and route by Vivado in ``folder``; not run if the last run there had the same inputs.
 
-    Without Vivado the project is written to ``folder``, and :class:`MissingTool` says how to go on.
+    Without Vivado the project is written to ``folder`` and rehearsed, and :class:`MissingTool` says how to go on.
+    ``JobError``; also where paths are too fast for their clock, which no frequency helps.
     """
     try:
-        vivado = find("vivado")
+        tool = find("vivado")
     except MissingTool as missing:
-        write(project, folder)
-        raise MissingTool("vivado", f"{missing.remedy}; its project is in {folder}, where make -f {MAKEFILE} runs it") from None
-    done = jobs.run(jobs.Job(name=f"{folder.name} implementation", inputs=project.files, commands=(("make", "-f", MAKEFILE),),
-                             outputs=project.outputs, tools=(find("make"), vivado)), folder)
+        _write(project, folder)
+        checked = rehearse(project)
+        raise MissingTool("vivado", f"{missing.remedy}; its project is in {folder}, {checked}, for make -f {MAKEFILE}") from None
+    done = jobs.run(jobs.Job(name=f"Vivado in {folder.name}", inputs=project.files, commands=(("make", "-f", MAKEFILE),),
+                             outputs=project.outputs, tools=(find("make"), tool)), folder)
     utilisation, timing, power = (done.read(name) for name in REPORTS)
-    return Implementation(utilisation=parse_utilisation(utilisation), timing=parse_timing(timing), power=parse_power(power),
-                          tool=vivado.version, folder=done.folder)
+    met = parse_timing(timing)
+    if met.hold_slack_ns < 0:
+        raise jobs.JobError(f"{done.job.name} failed: a path misses its hold time by {-met.hold_slack_ns} ns\n"
+                            f"report: {done.folder / REPORTS[1]}")
+    return Xc7(tools=done.job.versions, device=re.match(r"xc7[a-z]+\d+t?", project.part)[0], **parse_utilisation(utilisation),
+               fmax_mhz=met.fmax_mhz, power_w=parse_power(power))
 
 
-def write(project: Project, folder: Path) -> None:
-    """The files of ``project``, in ``folder``."""
+def rehearse(project: Project) -> str:
+    """Runs ``project`` with ``vivado_standin`` in place of Vivado and says what was found out in a few words;
+    :class:`ProjectError`."""
+    if find_spec("_tkinter") is None:
+        return "unchecked as Python has no tkinter"
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        _write(project, folder)
+        program = folder / "bin" / "vivado"
+        program.parent.mkdir()
+        program.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{_STANDIN}" "$@"\n')
+        program.chmod(0o755)
+        result = subprocess.run([find("make").command, "-f", MAKEFILE], cwd=folder, stdin=subprocess.DEVNULL, capture_output=True,
+                                text=True, check=False, env=os.environ | {"PATH": f"{program.parent}:{os.environ['PATH']}"})
+        if result.returncode:
+            raise ProjectError("\n".join(jobs.relevant_lines(result.stdout + result.stderr)))
+        if missing := [output for output in project.outputs if not (folder / output).exists()]:
+            raise ProjectError(f"the project must make {', '.join(missing)}")
+    return "whose Tcl, files and ports were checked"
+
+
+def _write(project: Project, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in project.files.items():
         (folder / name).write_text(text)
 
 
-def parse_utilisation(report: str) -> Utilisation:
-    """Of ``report_utilization``; :class:`ReportError` if it has not got one of the site types."""
+_SITES = {"lut": "Slice LUTs", "ff": "Slice Registers", "ramb36": "RAMB36/FIFO", "ramb18": "RAMB18", "dsp": "DSPs",
+          "srl": "LUT as Shift Register", "lutram": "LUT as Distributed RAM", "muxf7": "F7 Muxes", "muxf8": "F8 Muxes"}
+
+
+def parse_utilisation(report: str) -> dict[str, int]:
+    """Of ``report_utilization``, by the names of :class:`Xc7`; :class:`ReportError` if it has not got one of the site types."""
     rows = dict(re.findall(r"^\| *([^|]+?)\*? *\| *(\d+) *\|", report, re.MULTILINE))
-    sites = {"lut": "Slice LUTs", "ff": "Slice Registers", "ramb36": "RAMB36/FIFO", "ramb18": "RAMB18", "dsp": "DSPs"}
-    for site in sites.values():
+    for site in _SITES.values():
         if site not in rows:
             raise ReportError(f"the utilisation report must have a row {site}")
-    return Utilisation(**{name: int(rows[site]) for name, site in sites.items()})
+    return {name: int(rows[site]) for name, site in _SITES.items()} | {"carry4": int(rows.get("CARRY4", 0))}
 
 
 def parse_timing(report: str) -> Timing:
@@ -190,23 +194,18 @@ def parse_timing(report: str) -> Timing:
     if not clocks:
         raise ReportError("the timing report must have a clock with setup and hold paths")
     worst = min(clocks, key=lambda name: clocks[name][0])
-    (summary,) = _rows(report, "WNS")
-    return Timing(slack_ns=float(summary[0]), hold_slack_ns=float(summary[4]), fmax_mhz=1e3 / (periods[worst] - clocks[worst][0]))
+    return Timing(fmax_mhz=1e3 / (periods[worst] - clocks[worst][0]), hold_slack_ns=min(values[4] for values in clocks.values()))
 
 
-def parse_power(report: str) -> Power:
-    """Of ``report_power``; :class:`ReportError` if it has no summary."""
-    rows = dict(re.findall(r"^\| ([^|]+?) +\| ([^|]+?) +\|$", report, re.MULTILINE))
-    watts = {"power_w": "Total On-Chip Power (W)", "dynamic_w": "Dynamic (W)", "static_w": "Device Static (W)"}
-    for row in (*watts.values(), "Confidence Level"):
-        if row not in rows:
-            raise ReportError(f"the power report must have a row {row}")
-    return Power(confidence=rows["Confidence Level"], **{  # a figure may be followed by a remark
-        name: float(rows[row].split()[0]) for name, row in watts.items()})
+def parse_power(report: str) -> float:
+    """Watts on the chip, of ``report_power``; :class:`ReportError` if it has no summary."""
+    found = re.search(r"^\| Total On-Chip Power \(W\) +\| ([\d.]+)", report, re.MULTILINE)
+    if not found:
+        raise ReportError("the power report must have a row Total On-Chip Power (W)")
+    return float(found[1])
 
 
 def _rows(report: str, header: str) -> list[list[str]]:
-    """The words of the rows, under a line that begins with ``header`` and one of dashes, that have all twelve figures."""
+    """Name and figures of the rows under the line that begins with ``header`` and one of dashes, that have all twelve figures."""
     table = re.search(rf"^ *{header}\(ns\).*\n[ -]+\n((?: *\S.*\n)*)", report, re.MULTILINE)
-    rows = [line.split() for line in table[1].splitlines()] if table else []
-    return [row for row in rows if len(row) >= 12 and "NA" not in row and len(row) == 12 + (header != "WNS")]
+    return [row for line in table[1].splitlines() if len(row := line.split()) == 13 and "NA" not in row] if table else []

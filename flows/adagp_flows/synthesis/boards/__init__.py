@@ -1,5 +1,9 @@
-"""Boards on which a machine runs with its memory on the chip, reached over a serial line."""
+"""Boards on which a machine runs with its memory on the chip, reached over a serial line.
 
-from .build import BOARDS, Board, BoardBuild, build_board
+``build(board, config, folder)`` is behind ``adagp synth --board``: ``board`` is a name in ``BOARDS``.
+"""
 
-__all__ = ["BOARDS", "Board", "BoardBuild", "build_board"]
+from .build import BoardBuild, build
+from .catalogue import BOARDS, Board
+
+__all__ = ["BOARDS", "Board", "BoardBuild", "build"]

@@ -1,4 +1,4 @@
-"""AMD's VC707, which amaranth-boards has not got. Pins: user guide UG885."""
+"""AMD's VC707, which amaranth-boards has not got. Pins and standards: user guide UG885."""
 
 from amaranth.build import Attrs, Clock, DiffPairs, Pins, Resource, Subsignal
 from amaranth.vendor import XilinxPlatform
@@ -30,5 +30,7 @@ class VC707Platform(XilinxPlatform):
     def toolchain_prepare(self, fragment, name, **kwargs):
         overrides = {"add_constraints": "\n".join((
             "set_property CFGBVS GND [current_design]",
-            "set_property CONFIG_VOLTAGE 1.8 [current_design]"))}
+            "set_property CONFIG_VOLTAGE 1.8 [current_design]",
+            "set_false_path -to [get_pins -of_objects [get_cells -hierarchical -filter {ASYNC_REG == TRUE}] "
+            "-filter {REF_PIN_NAME == PRE}]"))}
         return super().toolchain_prepare(fragment, name, **overrides | kwargs)
