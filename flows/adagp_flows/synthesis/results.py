@@ -68,8 +68,8 @@ class Ecp5(_Result):
 
 @dataclass(frozen=True, kw_only=True)
 class Ice40(_Result):
-    """On an iCE40, placed and routed. ``lut`` counts logic cells, each a LUT4 with a flip-flop; ``bram`` blocks of 4 Kbit,
-    ``spram`` of 256 Kbit."""
+    """On an iCE40, placed and routed. A logic cell holds one ``lut`` and one ``ff``; ``bram`` blocks are of 4 Kbit, ``spram``
+    of 256 Kbit."""
 
     device: str
     fmax_mhz: float
@@ -79,6 +79,7 @@ class Ice40(_Result):
     bram: int
     spram: int
     dsp: int
+    critical_path: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
