@@ -3,7 +3,7 @@
 ``build(board, config, folder)`` is behind ``adagp synth --board``: ``board`` is a name in ``BOARDS``.
 """
 
-from .build import BoardBuild, build
+from .flow import BoardBuild, build
 from .catalogue import BOARDS, Board
 
 __all__ = ["BOARDS", "Board", "BoardBuild", "build"]

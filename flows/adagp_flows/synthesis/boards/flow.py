@@ -14,17 +14,21 @@ from adagp_hdl.bridge.system import HostedAccelerator
 from adagp_hdl.bridge.uart import divisor
 from adagp_hdl.verilog import convert
 
-from .. import vivado, xc7
-from ..jobs import Job, JobError, run
-from ..modules import Hierarchy
+from .. import ecp5, nextpnr, vivado, xc7
+from ..areas import areas
+from ..devices import check_counted, named
+from ..jobs import Finished, Job, JobError, run
+from ..modules import Hierarchy, synthesise_modules
 from ..results import Ecp5, Xc7
 from ..tools import MissingTool, find
+from . import catalogue
 from .catalogue import Board
-from .catalogue import board as named
 from .top import SYSTEM, BoardTop
 
 SILENCE_SECONDS = 0.05
 """After which a request has broken off; hosts and USB adapters pause for less."""
+
+_ECP5, _SEED = "85k", 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +54,7 @@ def build(board: str, config: AcceleratorConfig, folder: Path, *, memory_bytes: 
     installed. What has not changed since the last build is not done again. ValueError for what is unknown or cannot fit,
     ``JobError`` where a tool fails or the board's clock is not reached.
     """
-    chosen = named(board)
+    chosen = catalogue.board(board)
     most = chosen.memory_bytes(config)
     memory_bytes = memory_bytes or most
     if memory_bytes > most:
@@ -69,59 +73,38 @@ def prepare(board: Board, system: str) -> dict[str, str]:
     os.environ.setdefault("YOSYS", find("yosys").command)  # for amaranth.back.verilog
     platform = board.platform()
     platform.add_file(f"{SYSTEM}.v", system)
-    plan = platform.prepare(BoardTop(board.clock(), reset_button=board.reset_button))
+    plan = platform.prepare(BoardTop(board.clock(), reset_button=board.reset_button), emit_src=False)
     return {name: text if isinstance(text, str) else text.decode() for name, text in plan.files.items()}
 
 
-#: Synthesis of what is around the machine, which is a black box there.
-_SHELL = "{read}\nread_verilog system.v\n{synthesis} -flatten -top top\ndelete ={system}\nwrite_rtlil shell.il\n"
-
-#: Its netlist and that of the machine as one.
-_LINK = "{library}\nread_rtlil shell.il\nread_verilog netlist.v\nhierarchy -check -top top\ncheck -assert\n{write}\n"
-
-_PLACEMENT = ("--85k", "--package", "CABGA381", "--speed", "6", "--seed", "1")
-_ECP5_CELLS = {"lut": "TRELLIS_COMB", "ff": "TRELLIS_FF", "bram": "DP16KD", "dsp": "MULT18X18D"}
-
-
 def _ecp5(files: Mapping[str, str], folder: Path, described: Callable[..., BoardBuild]) -> BoardBuild:
-    netlist = run(Job(name=f"{folder.name} synthesis", inputs={name: files[name] for name in (f"{SYSTEM}.v", "top.il", "top.ys")},
-                      commands=(("yosys", "top.ys"),), outputs=("top.json",), tools=(find("yosys"),)), folder / "netlist")
+    hierarchy = Hierarchy.of(files[f"{SYSTEM}.v"], SYSTEM)
+    device = named(ecp5.DEVICES, _ECP5)
+    synthesised = synthesise_modules(hierarchy, partial(nextpnr.synthesis_job, ecp5.FAMILY, device), folder / "modules")
+    system = "\n".join(each.read("netlist.v") for each in synthesised.values())
+    modules = areas(hierarchy, synthesised, lambda cells: ecp5.FAMILY.resources(cells, list(device.capacity)))
+    check_counted(modules[0].total, device)
+    netlist = _linked(hierarchy, system, "read_rtlil top.il", {"top.il": files["top.il"]}, synthesis="synth_ecp5",
+                      library=ecp5.FAMILY.library, write="flatten\nopt_clean\nblackbox =A:whitebox\nwrite_json top.json", folder=folder)
     placed = run(Job(
         name=f"{folder.name} bitstream", inputs={"top.json": netlist.read("top.json"), "top.lpf": files["top.lpf"]},
-        commands=(("nextpnr-ecp5", *_PLACEMENT, "--json", "top.json", "--lpf", "top.lpf", "--report", "report.json",
-                   "--textcfg", "top.config"),
+        commands=(("nextpnr-ecp5", f"--{_ECP5}", "--package", ecp5.PACKAGE, "--speed", ecp5.SPEED, "--seed", str(_SEED),
+                   "--json", "top.json", "--lpf", "top.lpf", "--report", "report.json", "--textcfg", "top.config"),
                   ("ecppack", "--compress", "--input", "top.config", "--bit", "top.bit")),
         outputs=("top.bit", "report.json"), tools=(find("nextpnr-ecp5"), find("ecppack"))), folder / "bitstream")
     report = json.loads(placed.read("report.json"))
     fmax = min(clock["achieved"] for clock in report["fmax"].values())
     return described(bitstream=placed.folder / "top.bit", missing=None, result=Ecp5(
-        tools=netlist.job.versions | placed.job.versions, device="LFE5U-85F", fmax_mhz=fmax, fmax_by_seed={1: fmax},
-        **{name: report["utilization"][cell]["used"] for name, cell in _ECP5_CELLS.items()}))
-
-
-_SHELL = f"""\
-read_verilog top.v {SYSTEM}.v
-synth_xilinx -family xc7 -flatten -top top
-write_verilog -noattr shell.v
-"""
-
-_LINK = """\
-read_verilog -lib +/xilinx/cells_sim.v
-read_verilog -lib +/xilinx/cells_xtra.v
-read_verilog shell.v netlist.v
-hierarchy -check -top top
-check -assert
-write_edif -pvector bra top.edif
-"""
+        tools=netlist.job.versions | placed.job.versions, modules=modules, device=_ECP5, fmax_mhz=fmax, fmax_by_seed={_SEED: fmax},
+        critical_path=nextpnr.critical_path(report), **modules[0].total))
 
 
 def _series7(files: Mapping[str, str], folder: Path, described: Callable[..., BoardBuild]) -> BoardBuild:
     system = files[f"{SYSTEM}.v"]
-    result = xc7.synthesise(system, top=SYSTEM, name=xc7.VC707, folder=folder, cache=folder / "modules")
-    run(Job(name=f"{folder.name} netlist", tools=(find("yosys"),), outputs=("top.edif",), inputs={
-        f"{SYSTEM}.v": Hierarchy.of(system, SYSTEM).modules[SYSTEM].header, "top.v": files["top.v"], "shell.ys": _SHELL,
-        "netlist.v": (folder / "netlist.v").read_text(), "link.ys": _LINK},
-        commands=(("yosys", "shell.ys"), ("yosys", "link.ys"))), folder / "netlist")
+    result = xc7.synthesise(system, top=SYSTEM, device=xc7.VC707, folder=folder, cache=folder / "modules")
+    _linked(Hierarchy.of(system, SYSTEM), (folder / "netlist.v").read_text(), "read_verilog top.v", {"top.v": files["top.v"]},
+            synthesis="synth_xilinx -family xc7", library="read_verilog -lib +/xilinx/cells_sim.v +/xilinx/cells_xtra.v",
+            write="write_edif -pvector bra top.edif", folder=folder)
     project = vivado.project({name: files[name] for name in (f"{SYSTEM}.v", "top.v", "top.xdc")}, top="top", bitstream=True)
     try:
         result = vivado.implement(project, folder / "vivado")
@@ -131,3 +114,15 @@ def _series7(files: Mapping[str, str], folder: Path, described: Callable[..., Bo
     if result.fmax_mhz < built.clock_mhz:
         raise JobError(f"{folder.name} reaches {result.fmax_mhz:.1f} MHz of {built.clock_mhz:g} MHz; reports: {folder / 'vivado'}")
     return built
+
+
+def _linked(hierarchy: Hierarchy, system: str, read: str, top: Mapping[str, str], *, synthesis: str, library: str, write: str,
+            folder: Path) -> Finished:
+    """Yosys on the board's ``top``, a file that the command ``read`` reads, around the netlist ``system``: what ``write`` says."""
+    shell = ["read_verilog -lib system.v", read, f"{synthesis} -flatten -top top", f"delete ={SYSTEM}", "write_rtlil shell.il"]
+    link = [library, "read_rtlil shell.il", "read_verilog netlist.v", "hierarchy -check -top top", "check -assert", write]
+    return run(Job(
+        name=f"{folder.name} netlist", tools=(find("yosys"),), outputs=(write.split()[-1],),
+        inputs={**top, "system.v": hierarchy.modules[SYSTEM].header, "netlist.v": system,
+                "shell.ys": "\n".join(shell) + "\n", "link.ys": "\n".join(link) + "\n"},
+        commands=(("yosys", "shell.ys"), ("yosys", "link.ys"))), folder / "netlist")
