@@ -27,14 +27,6 @@ def report(name: str) -> str:
 
 
 @pytest.fixture
-def no_vivado(monkeypatch):
-    monkeypatch.setenv("PATH", "/usr/bin:/bin")
-    tools.find.cache_clear()
-    yield
-    tools.find.cache_clear()
-
-
-@pytest.fixture
 def fake_vivado(monkeypatch, tmp_path):
     """The stand-in, with the reports that Vivado would write; a run is a line in the file that is returned."""
     pytest.importorskip("tkinter")

@@ -1,0 +1,108 @@
+"""What boards are loaded with. Their netlists are made around a machine that only echoes what it receives."""
+
+import re
+from dataclasses import replace
+from functools import cache
+
+import pytest
+
+from adagp.spec.config import Design, preset
+from adagp_flows.synthesis.boards import BOARDS, build, catalogue, flow
+from adagp_flows.synthesis.boards.clocks import Ecp5Clock, Series7Clock
+from adagp_flows.synthesis.boards.top import SYSTEM
+from adagp_hdl.bridge.memory import LEAST_BYTES
+from adagp_hdl.bridge.uart import divisor
+
+ECHO = f"""\
+module {SYSTEM}(clk, rst, rx, tx, irq, busy);
+  input clk;
+  input rst;
+  input rx;
+  output tx;
+  output irq;
+  output busy;
+  reg last;
+  always @(posedge clk) last <= rst ? 1'b1 : rx;
+  assign tx = last;
+  assign irq = rst;
+  assign busy = ~last;
+endmodule
+"""
+
+
+@cache
+def files(board: str) -> dict[str, str]:
+    return flow.prepare(BOARDS[board], ECHO)
+
+
+def described(**rest) -> flow.BoardBuild:
+    return flow.BoardBuild(board="", memory_bytes=0, bits_per_second=0, clock_mhz=0, **rest)
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_serial_line_can_have_its_rate(name):
+    board = BOARDS[name]
+    assert divisor(board.clock_hz, board.bits_per_second) * board.bits_per_second == pytest.approx(board.clock_hz, rel=0.01)
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_memory_is_the_largest_that_fits(name):
+    board = BOARDS[name]
+    size = board.memory_bytes(preset("tiny"))
+    assert size >= LEAST_BYTES and size & (size - 1) == 0
+    taken = catalogue.scratchpad_bytes(preset("tiny"))
+    assert size + taken <= board.block_bytes < 2 * size + taken + board.block_bytes / 8
+
+
+def test_scratchpads_are_operands_of_two_bytes_and_results_of_four():
+    """Counted by hand for the smallest preset, whose predictor's array has 8,192 operands."""
+    tiny = preset("tiny")
+    assert catalogue.scratchpad_bytes(tiny) == 2 * (8192 + 8192) + 4 * 1024 * 4
+    predicting = replace(tiny, design=Design.MAX, predictor_elements=1024)
+    assert catalogue.scratchpad_bytes(predicting) == catalogue.scratchpad_bytes(tiny) + 2 * 8192 + 4 * 1024
+
+
+def test_what_cannot_fit_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="config must leave 4,096 of the board's 425,984 bytes of block memory, but its own "
+                                         "memories have [0-9,]{9,}"):
+        build("ulx3s", preset("paper").with_design(Design.MAX), tmp_path)
+    with pytest.raises(ValueError, match="memory_bytes must be at most 262144 on the ulx3s with this config, not 524288"):
+        build("ulx3s", preset("tiny"), tmp_path, memory_bytes=1 << 19)
+    with pytest.raises(ValueError, match="board must be one of ulx3s, vc707, not 'de10'"):
+        build("de10", preset("tiny"), tmp_path)
+
+
+def test_ecp5_clock_is_that_of_the_board():
+    """25 MHz times the feedback's divider, from an oscillator of 400 to 800 MHz (Lattice FPGA-TN-02200)."""
+    parameters = {name: int(value) for name, value in re.findall(r"parameter \\(CLK\w+_DIV) (\d+)", files("ulx3s")["top.il"])}
+    made = 25e6 * parameters["CLKFB_DIV"] / parameters["CLKI_DIV"]
+    assert made == BOARDS["ulx3s"].clock_hz and 400e6 <= made * parameters["CLKOP_DIV"] <= 800e6
+    with pytest.raises(ValueError, match=r"Ecp5Clock.hz_out must be a multiple of 2.5e\+07, not 60000000.0"):
+        Ecp5Clock(25e6, 60e6)
+
+
+def test_series_7_clock_is_that_of_the_board():
+    """200 MHz times a multiplier, an oscillator of 600 to 1440 MHz (AMD DS183), through a divider."""
+    parameters = {name: float(value) for name, value in re.findall(r"\.(CLK\w+_F)\(([\d.]+)\)", files("vc707")["top.v"])}
+    oscillator = 200e6 * parameters["CLKFBOUT_MULT_F"]
+    assert oscillator / parameters["CLKOUT0_DIVIDE_F"] == BOARDS["vc707"].clock_hz and 600e6 <= oscillator <= 1440e6
+    with pytest.raises(ValueError, match=r"Series7Clock.hz_in must divide 1e\+09, not 156250000.0"):
+        Series7Clock(156.25e6, 100e6)
+
+
+def test_ulx3s_gets_a_bitstream(tmp_path):
+    made = flow._ecp5(files("ulx3s"), tmp_path, described)
+    assert made.missing is None and made.result.fmax_mhz > BOARDS["ulx3s"].clock_hz / 1e6
+    assert b"LFE5U-85F" in made.bitstream.read_bytes()[:200]
+    assert (made.result.ff, made.result.dsp, made.result.bram) == (1, 0, 0)
+    placed = (made.bitstream.parent / "top.config").read_text()
+    assert "CLKFB_DIV" in placed
+
+
+def test_vc707_gets_a_netlist_and_a_project(no_vivado, tmp_path):
+    made = flow._series7(files("vc707"), tmp_path, described)
+    assert made.bitstream is None and f"its project is in {tmp_path / 'vivado'}" in made.missing
+    assert (made.result.ff, made.result.dsp, made.result.ramb36) == (1, 0, 0)
+    cells = re.findall(r"\(cellRef (\w+)", (tmp_path / "netlist" / "top.edif").read_text())
+    assert {cell: cells.count(cell) for cell in ("IBUFDS", "MMCME2_BASE", "BUFG", SYSTEM, "FDRE", "FDSE")} == {
+        "IBUFDS": 1, "MMCME2_BASE": 1, "BUFG": 1, SYSTEM: 1, "FDRE": 0, "FDSE": 1}
