@@ -9,13 +9,14 @@ from pathlib import Path
 
 from amaranth.vendor import LatticeECP5Platform
 
+from adagp.files import replace_file
 from adagp.spec.config import AcceleratorConfig
 from adagp_hdl.bridge.system import HostedAccelerator
 from adagp_hdl.bridge.uart import divisor
 from adagp_hdl.verilog import convert
 
 from .. import ecp5, nextpnr, vivado, xc7
-from ..areas import areas
+from ..areas import areas, table
 from ..devices import check_counted, named
 from ..jobs import Finished, Job, JobError, run
 from ..modules import Hierarchy, synthesise_modules
@@ -83,6 +84,7 @@ def _ecp5(files: Mapping[str, str], folder: Path, described: Callable[..., Board
     synthesised = synthesise_modules(hierarchy, partial(nextpnr.synthesis_job, ecp5.FAMILY, device), folder / "modules")
     system = "\n".join(each.read("netlist.v") for each in synthesised.values())
     modules = areas(hierarchy, synthesised, lambda cells: ecp5.FAMILY.resources(cells, list(device.capacity)))
+    replace_file(folder / "modules.csv", lambda path: path.write_text(table(modules)))
     check_counted(modules[0].total, device)
     netlist = _linked(hierarchy, system, "read_rtlil top.il", {"top.il": files["top.il"]}, synthesis="synth_ecp5",
                       library=ecp5.FAMILY.library, write="flatten\nopt_clean\nblackbox =A:whitebox\nwrite_json top.json", folder=folder)
