@@ -14,8 +14,8 @@ def _device(name: str, lut: int, bram: int, dsp: int) -> Device:
     return Device(name=name, capacity={"lut": lut, "ff": lut, "bram": bram, "dsp": dsp}, memory_bits=bram * 18 * 1024)
 
 
-DEVICES = (_device("25k", 24_288, 56, 28), _device("45k", 43_848, 108, 72), _device("85k", 83_640, 208, 156))
-"""LFE5U-25F, -45F and -85F, from Lattice's FPGA-DS-02012."""
+DEVICES = _device("85k", 83_640, 208, 156), _device("45k", 43_848, 108, 72), _device("25k", 24_288, 56, 28)
+"""LFE5U-85F, -45F and -25F, from Lattice's FPGA-DS-02012."""
 
 #: A pair of carry bits takes two LUT4, a memory of 16 words of 4 bits takes four and the two of the slice that writes it.
 #: The multiplexers of wide functions take none.

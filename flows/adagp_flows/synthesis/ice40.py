@@ -13,7 +13,7 @@ def _device(name: str, cells: int, bram: int, spram: int = 0, dsp: int = 0) -> D
                   memory_bits=4096 * bram + (spram << 18))
 
 
-DEVICES = _device("hx1k", 1_280, 16), _device("hx8k", 7_680, 32), _device("up5k", 5_280, 30, 4, 8)
+DEVICES = _device("hx8k", 7_680, 32), _device("up5k", 5_280, 30, 4, 8), _device("hx1k", 1_280, 16)
 """From Lattice's FPGA-DS-02029 and FPGA-DS-02008."""
 
 _PACKAGES = {"hx1k": "tq144", "hx8k": "ct256", "up5k": "sg48"}
