@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import ecp5, ice40, xc7
+from . import ecp5, ice40, vivado, xc7
 from .devices import check_possible, named
 from .nextpnr import SEEDS
 from .results import Result
@@ -78,6 +78,10 @@ def _placed(family) -> Callable[[Question], Result]:
     return answer
 
 
+def _vivado(asked: Question) -> Result:
+    return vivado.implement(vivado.out_of_context(asked.subject.verilog, clock_mhz=asked.clock_mhz), asked.folder)
+
+
 def _names(devices) -> list[str]:
     return [device.name for device in devices]
 
@@ -88,4 +92,6 @@ TARGETS: Mapping[str, Target] = {
                    answer=_placed(ecp5)),
     "ice40": Target(tools=("yosys", "nextpnr-ice40", "icepack"), devices=_names(ice40.DEVICES), clock_mhz=50,
                     check=_check(ice40.DEVICES), answer=_placed(ice40)),
+    # Vivado is not looked for beforehand: without it there still is a project for it.
+    "vivado": Target(tools=(), devices=[xc7.VC707], clock_mhz=200, check=_check(xc7.DEVICES), answer=_vivado),
 }

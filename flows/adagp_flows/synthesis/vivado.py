@@ -17,6 +17,7 @@ from edalize.flows import vivado as edalize_vivado
 
 from . import jobs
 from .results import Xc7
+from .subject import Verilog
 from .tools import MissingTool, find
 
 PART = "xc7vx485tffg1761-2"
@@ -99,9 +100,10 @@ class _Flow(edalize_vivado.Vivado):
         return graph
 
 
-def machine_project(source: str, *, top: str, part: str = PART) -> Project:
-    """The accelerator ``top`` of the Verilog ``source``, out of context, with :data:`CONSTRAINTS`."""
-    return project({f"{top}.v": source, CONSTRAINTS.name: CONSTRAINTS.read_text()}, top=top, part=part)
+def out_of_context(verilog: Verilog, *, clock_mhz: float = 200, part: str = PART) -> Project:
+    """The accelerator, or a part of it, as a part of some system, with :data:`CONSTRAINTS` for its clock."""
+    constraints = CONSTRAINTS.read_text().replace("aclk", verilog.clock).replace("-period 5.000", f"-period {1e3 / clock_mhz:.3f}")
+    return project({f"{verilog.top}.v": verilog.text, CONSTRAINTS.name: constraints}, top=verilog.top, part=part)
 
 
 def project(sources: Mapping[str, str], *, top: str, part: str = PART, bitstream: bool = False) -> Project:

@@ -6,10 +6,12 @@ from functools import cache
 
 import pytest
 
-from adagp.spec.config import Design, preset
-from adagp_flows.synthesis.boards import BOARDS, build, catalogue, flow
+from adagp.spec.config import preset
+from adagp_flows.synthesis.boards import BOARDS, build, flow
 from adagp_flows.synthesis.boards.clocks import Ecp5Clock, Series7Clock
 from adagp_flows.synthesis.boards.top import SYSTEM
+from adagp_flows.synthesis.devices import DoesNotFit
+from adagp_flows.synthesis.subject import Subject
 from adagp_hdl.bridge.memory import LEAST_BYTES
 from adagp_hdl.bridge.uart import divisor
 
@@ -47,25 +49,22 @@ def test_serial_line_can_have_its_rate(name):
 
 @pytest.mark.parametrize("name", BOARDS)
 def test_memory_is_the_largest_that_fits(name):
-    board = BOARDS[name]
-    size = board.memory_bytes(preset("tiny"))
+    board, subject = BOARDS[name], Subject(name="", config=preset("tiny"))
+    size, taken = board.memory_bytes(subject), 2 * (8192 + 8192) + 4 * 4 * 1024
     assert size >= LEAST_BYTES and size & (size - 1) == 0
-    taken = catalogue.scratchpad_bytes(preset("tiny"))
     assert size + taken <= board.block_bytes < 2 * size + taken + board.block_bytes / 8
 
 
-def test_scratchpads_are_operands_of_two_bytes_and_results_of_four():
-    """Counted by hand for the smallest preset, whose predictor's array has 8,192 operands."""
-    tiny = preset("tiny")
-    assert catalogue.scratchpad_bytes(tiny) == 2 * (8192 + 8192) + 4 * 1024 * 4
-    predicting = replace(tiny, design=Design.MAX, predictor_elements=1024)
-    assert catalogue.scratchpad_bytes(predicting) == catalogue.scratchpad_bytes(tiny) + 2 * 8192 + 4 * 1024
+def test_boards_have_the_block_memory_of_their_devices():
+    assert BOARDS["ulx3s"].block_bytes == 208 * 2048 and BOARDS["vc707"].block_bytes == 1030 * 4096
 
 
 def test_what_cannot_fit_is_refused(tmp_path):
+    with pytest.raises(DoesNotFit, match="85k has 156 multipliers, and the 180 elements of the arrays need one each"):
+        build("ulx3s", preset("paper"), tmp_path)
     with pytest.raises(ValueError, match="config must leave 4,096 of the board's 425,984 bytes of block memory, but its own "
-                                         "memories have [0-9,]{9,}"):
-        build("ulx3s", preset("paper").with_design(Design.MAX), tmp_path)
+                                         "memories have 393,216"):
+        build("ulx3s", replace(preset("tiny"), stream_elements=1 << 17, stationary_elements=1 << 15, vector_words=1 << 12), tmp_path)
     with pytest.raises(ValueError, match="memory_bytes must be at most 262144 on the ulx3s with this config, not 524288"):
         build("ulx3s", preset("tiny"), tmp_path, memory_bytes=1 << 19)
     with pytest.raises(ValueError, match="board must be one of ulx3s, vc707, not 'de10'"):
@@ -91,7 +90,7 @@ def test_series_7_clock_is_that_of_the_board():
 
 
 def test_ulx3s_gets_a_bitstream(tmp_path):
-    made = flow._ecp5(files("ulx3s"), tmp_path, described)
+    made = flow._ecp5(BOARDS["ulx3s"].device, files("ulx3s"), tmp_path, described)
     assert made.missing is None and made.result.fmax_mhz > BOARDS["ulx3s"].clock_hz / 1e6
     assert b"LFE5U-85F" in made.bitstream.read_bytes()[:200]
     assert (made.result.ff, made.result.dsp, made.result.bram) == (1, 0, 0)
@@ -100,7 +99,7 @@ def test_ulx3s_gets_a_bitstream(tmp_path):
 
 
 def test_vc707_gets_a_netlist_and_a_project(no_vivado, tmp_path):
-    made = flow._series7(files("vc707"), tmp_path, described)
+    made = flow._series7(BOARDS["vc707"].device, files("vc707"), tmp_path, described)
     assert made.bitstream is None and f"its project is in {tmp_path / 'vivado'}" in made.missing
     assert (made.result.ff, made.result.dsp, made.result.ramb36) == (1, 0, 0)
     cells = re.findall(r"\(cellRef (\w+)", (tmp_path / "netlist" / "top.edif").read_text())

@@ -8,8 +8,8 @@ import pytest
 from adagp.spec.config import preset
 from adagp_flows.synthesis import tools, vivado
 from adagp_flows.synthesis.jobs import JobError
+from adagp_flows.synthesis.subject import Subject, Verilog
 from adagp_flows.synthesis.vivado import ProjectError, ReportError, parse_power, parse_timing, parse_utilisation
-from adagp_hdl.verilog import generate
 
 REPORTS = Path(__file__).with_name("vivado_reports")
 BLINKER = """\
@@ -83,8 +83,14 @@ def test_project_passes_its_rehearsal(bitstream):
 
 def test_constraints_of_the_machine_name_its_ports():
     pytest.importorskip("tkinter")
-    project = vivado.machine_project(generate(preset("tiny")), top="adagp")
+    project = vivado.out_of_context(Subject(name="tiny", config=preset("tiny")).verilog)
     assert "were checked" in vivado.rehearse(project)
+
+
+def test_the_clock_is_constrained_as_it_is_called():
+    element = Verilog(text=BLINKER.replace("aclk", "clk"), top="blinker", clock="clk")
+    constraints = vivado.out_of_context(element, clock_mhz=160).files["vc707.xdc"]
+    assert "create_clock -name clk -period 6.250 [get_ports clk]" in constraints and "aclk" not in constraints
 
 
 @pytest.mark.parametrize(("verilog", "constraints", "top", "why"), [
@@ -112,7 +118,7 @@ def test_a_source_called_like_a_file_of_the_project_is_refused():
 
 
 def test_without_vivado_the_project_is_left_for_it(no_vivado, tmp_path):
-    project = vivado.machine_project(BLINKER.replace("blinker", "adagp"), top="adagp")
+    project = vivado.out_of_context(Verilog(text=BLINKER, top="blinker", clock="aclk"))
     with pytest.raises(tools.MissingTool, match=f"vivado is not installed: .* its project is in {tmp_path}"):
         vivado.implement(project, tmp_path)
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == dict(project.files)

@@ -17,10 +17,11 @@ from adagp_hdl.verilog import convert
 
 from .. import ecp5, nextpnr, vivado, xc7
 from ..areas import areas, table
-from ..devices import check_counted, named
+from ..devices import Device, check_counted
 from ..jobs import Finished, Job, JobError, run
 from ..modules import Hierarchy, synthesise_modules
 from ..results import Ecp5, Xc7
+from ..subject import Subject
 from ..tools import MissingTool, find
 from . import catalogue
 from .catalogue import Board
@@ -29,7 +30,7 @@ from .top import SYSTEM, BoardTop
 SILENCE_SECONDS = 0.05
 """After which a request has broken off; hosts and USB adapters pause for less."""
 
-_ECP5, _SEED = "85k", 1
+_SEED = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +57,7 @@ def build(board: str, config: AcceleratorConfig, folder: Path, *, memory_bytes: 
     ``JobError`` where a tool fails or the board's clock is not reached.
     """
     chosen = catalogue.board(board)
-    most = chosen.memory_bytes(config)
+    most = chosen.memory_bytes(Subject(name=board, config=config))
     memory_bytes = memory_bytes or most
     if memory_bytes > most:
         raise ValueError(f"memory_bytes must be at most {most} on the {board} with this config, not {memory_bytes}")
@@ -66,7 +67,7 @@ def build(board: str, config: AcceleratorConfig, folder: Path, *, memory_bytes: 
     described = partial(BoardBuild, board=board, memory_bytes=memory_bytes, bits_per_second=chosen.bits_per_second,
                         clock_mhz=chosen.clock_hz / 1e6)
     made = _ecp5 if issubclass(chosen.platform, LatticeECP5Platform) else _series7
-    return made(prepare(chosen, system), Path(folder), described)
+    return made(chosen.device, prepare(chosen, system), Path(folder), described)
 
 
 def prepare(board: Board, system: str) -> dict[str, str]:
@@ -78,9 +79,8 @@ def prepare(board: Board, system: str) -> dict[str, str]:
     return {name: text if isinstance(text, str) else text.decode() for name, text in plan.files.items()}
 
 
-def _ecp5(files: Mapping[str, str], folder: Path, described: Callable[..., BoardBuild]) -> BoardBuild:
+def _ecp5(device: Device, files: Mapping[str, str], folder: Path, described: Callable[..., BoardBuild]) -> BoardBuild:
     hierarchy = Hierarchy.of(files[f"{SYSTEM}.v"], SYSTEM)
-    device = named(ecp5.DEVICES, _ECP5)
     synthesised = synthesise_modules(hierarchy, partial(nextpnr.synthesis_job, ecp5.FAMILY, device), folder / "modules")
     system = "\n".join(each.read("netlist.v") for each in synthesised.values())
     modules = areas(hierarchy, synthesised, lambda cells: ecp5.FAMILY.resources(cells, list(device.capacity)))
@@ -90,20 +90,20 @@ def _ecp5(files: Mapping[str, str], folder: Path, described: Callable[..., Board
                       library=ecp5.FAMILY.library, write="flatten\nopt_clean\nblackbox =A:whitebox\nwrite_json top.json", folder=folder)
     placed = run(Job(
         name=f"{folder.name} bitstream", inputs={"top.json": netlist.read("top.json"), "top.lpf": files["top.lpf"]},
-        commands=(("nextpnr-ecp5", f"--{_ECP5}", "--package", ecp5.PACKAGE, "--speed", ecp5.SPEED, "--seed", str(_SEED),
+        commands=(("nextpnr-ecp5", f"--{device.name}", "--package", ecp5.PACKAGE, "--speed", ecp5.SPEED, "--seed", str(_SEED),
                    "--json", "top.json", "--lpf", "top.lpf", "--report", "report.json", "--textcfg", "top.config"),
                   ("ecppack", "--compress", "--input", "top.config", "--bit", "top.bit")),
         outputs=("top.bit", "report.json"), tools=(find("nextpnr-ecp5"), find("ecppack"))), folder / "bitstream")
     report = json.loads(placed.read("report.json"))
     fmax = min(clock["achieved"] for clock in report["fmax"].values())
     return described(bitstream=placed.folder / "top.bit", missing=None, result=Ecp5(
-        tools=netlist.job.versions | placed.job.versions, modules=modules, device=_ECP5, fmax_mhz=fmax, fmax_by_seed={_SEED: fmax},
+        tools=netlist.job.versions | placed.job.versions, modules=modules, device=device.name, fmax_mhz=fmax, fmax_by_seed={_SEED: fmax},
         critical_path=nextpnr.critical_path(report), **modules[0].total))
 
 
-def _series7(files: Mapping[str, str], folder: Path, described: Callable[..., BoardBuild]) -> BoardBuild:
+def _series7(device: Device, files: Mapping[str, str], folder: Path, described: Callable[..., BoardBuild]) -> BoardBuild:
     system = files[f"{SYSTEM}.v"]
-    result = xc7.synthesise(system, top=SYSTEM, device=xc7.VC707, folder=folder, cache=folder / "modules")
+    result = xc7.synthesise(system, top=SYSTEM, device=device.name, folder=folder, cache=folder / "modules")
     _linked(Hierarchy.of(system, SYSTEM), (folder / "netlist.v").read_text(), "read_verilog top.v", {"top.v": files["top.v"]},
             synthesis="synth_xilinx -family xc7", library="read_verilog -lib +/xilinx/cells_sim.v +/xilinx/cells_xtra.v",
             write="write_edif -pvector bra top.edif", folder=folder)
