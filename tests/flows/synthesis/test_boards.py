@@ -3,14 +3,17 @@
 import re
 from dataclasses import replace
 from functools import cache
+from types import SimpleNamespace
 
 import pytest
+from amaranth.back import rtlil
 
 from adagp.spec.config import preset
 from adagp_flows.synthesis.boards import BOARDS, build, flow
 from adagp_flows.synthesis.boards.clocks import Ecp5Clock, Series7Clock
 from adagp_flows.synthesis.boards.top import SYSTEM
 from adagp_flows.synthesis.devices import DoesNotFit
+from adagp_flows.synthesis.jobs import JobError
 from adagp_flows.synthesis.subject import Subject
 from adagp_hdl.bridge.memory import LEAST_BYTES
 from adagp_hdl.bridge.uart import divisor
@@ -34,17 +37,18 @@ endmodule
 
 @cache
 def files(board: str) -> dict[str, str]:
-    return flow.prepare(BOARDS[board], ECHO)
+    return flow.prepare(BOARDS[board], BOARDS[board].clock(BOARDS[board].clock_hz), ECHO)
 
 
 def described(**rest) -> flow.BoardBuild:
     return flow.BoardBuild(board="", memory_bytes=0, bits_per_second=0, clock_mhz=0, **rest)
 
 
-@pytest.mark.parametrize("name", BOARDS)
-def test_serial_line_can_have_its_rate(name):
-    board = BOARDS[name]
-    assert divisor(board.clock_hz, board.bits_per_second) * board.bits_per_second == pytest.approx(board.clock_hz, rel=0.01)
+@pytest.mark.parametrize(("name", "mhz", "rate"), [
+    ("ulx3s", 25, 1_000_000), ("ulx3s", 12.5, 500_000), ("ulx3s", 37.5, 1_000_000), ("vc707", 100, 921_600), ("vc707", 200, 921_600)])
+def test_serial_line_has_the_highest_rate_that_the_clock_gives(name, mhz, rate):
+    assert BOARDS[name].bits_per_second(mhz * 1e6) == rate
+    assert rate * divisor(mhz * 1e6, rate) == pytest.approx(mhz * 1e6, rel=0.02)
 
 
 @pytest.mark.parametrize("name", BOARDS)
@@ -71,13 +75,20 @@ def test_what_cannot_fit_is_refused(tmp_path):
         build("de10", preset("tiny"), tmp_path)
 
 
-def test_ecp5_clock_is_that_of_the_board():
-    """25 MHz times the feedback's divider, from an oscillator of 400 to 800 MHz (Lattice FPGA-TN-02200)."""
-    parameters = {name: int(value) for name, value in re.findall(r"parameter \\(CLK\w+_DIV) (\d+)", files("ulx3s")["top.il"])}
-    made = 25e6 * parameters["CLKFB_DIV"] / parameters["CLKI_DIV"]
-    assert made == BOARDS["ulx3s"].clock_hz and 400e6 <= made * parameters["CLKOP_DIV"] <= 800e6
-    with pytest.raises(ValueError, match=r"Ecp5Clock.hz_out must be a multiple of 2.5e\+07, not 60000000.0"):
+@pytest.mark.parametrize("mhz", [12.5, 25, 37.5, 50, 75])
+def test_ecp5_clock_is_what_was_asked_for(mhz):
+    """25 MHz divided, and times the feedback's divider, from an oscillator of 400 to 800 MHz (Lattice FPGA-TN-02200)."""
+    text = rtlil.convert(Ecp5Clock(25e6, mhz * 1e6))
+    parameters = {name: int(value) for name, value in re.findall(r"parameter \\(CLK\w+_DIV) (\d+)", text)}
+    assert 25 / parameters["CLKI_DIV"] * parameters["CLKFB_DIV"] == mhz
+    assert 400 <= mhz * parameters["CLKOP_DIV"] <= 800
+
+
+def test_clocks_that_cannot_be_made_are_refused():
+    with pytest.raises(ValueError, match=r"Ecp5Clock.hz_out must be a multiple of 1.25e\+07, not 6e\+07"):
         Ecp5Clock(25e6, 60e6)
+    with pytest.raises(ValueError, match=r"Series7Clock.hz_in must divide 1e\+09, not 1.5625e\+08"):
+        Series7Clock(156.25e6, 100e6)
 
 
 def test_series_7_clock_is_that_of_the_board():
@@ -85,8 +96,15 @@ def test_series_7_clock_is_that_of_the_board():
     parameters = {name: float(value) for name, value in re.findall(r"\.(CLK\w+_F)\(([\d.]+)\)", files("vc707")["top.v"])}
     oscillator = 200e6 * parameters["CLKFBOUT_MULT_F"]
     assert oscillator / parameters["CLKOUT0_DIVIDE_F"] == BOARDS["vc707"].clock_hz and 600e6 <= oscillator <= 1440e6
-    with pytest.raises(ValueError, match=r"Series7Clock.hz_in must divide 1e\+09, not 156250000.0"):
-        Series7Clock(156.25e6, 100e6)
+
+
+def test_a_clock_that_is_not_reached_is_a_failure(monkeypatch, tmp_path):
+    slow = SimpleNamespace(fmax_mhz=24.9)
+    monkeypatch.setattr(flow, "_ecp5", lambda device, files, folder, described: described(result=slow, bitstream=tmp_path, missing=None))
+    monkeypatch.setattr(flow, "convert", lambda component, *, name: ECHO)
+    with pytest.raises(JobError, match="ulx3s reaches 24.9 MHz, not 25: ask for a lower clock"):
+        build("ulx3s", preset("tiny"), tmp_path)
+    assert build("ulx3s", preset("tiny"), tmp_path, clock_mhz=12.5).clock_mhz == 12.5
 
 
 def test_ulx3s_gets_a_bitstream(tmp_path):

@@ -1,6 +1,7 @@
 """The boards, and how much memory a machine has on each."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -9,6 +10,7 @@ from amaranth.lib.wiring import Component
 from amaranth_boards.ulx3s import ULX3S_85F_Platform
 
 from adagp_hdl.bridge.memory import LEAST_BYTES
+from adagp_hdl.bridge.uart import divisor
 
 from .. import ecp5, xc7
 from ..devices import Device, check_possible, named
@@ -16,26 +18,37 @@ from ..subject import Subject
 from .clocks import Ecp5Clock, Series7Clock
 from .vc707 import VC707Platform
 
+_RATES = (1_000_000, 921_600, 500_000, 460_800, 250_000, 230_400, 115_200)
+"""Bits per second that hosts and USB adapters know."""
+
 _BUFFERS = 1 / 8
 """Share of the block memory that is left for the machine's queues, and for what does not fill its blocks."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Board:
-    """A board with ``device``. ``clock`` makes ``clock_hz`` of its oscillator; ``reset_button`` is a resource of the
-    platform."""
+    """A board with ``device``. ``clock`` makes the machine's clock of its oscillator, in Hz ``clock_hz`` unless another one
+    is asked for; ``reset_button`` is a resource of the platform. ``most_bits_per_second`` is what its USB adapter can do."""
 
     platform: Callable[[], Platform]
     device: Device
-    clock: Callable[[], Component]
+    clock: Callable[[float], Component]
     clock_hz: float
-    bits_per_second: int
+    most_bits_per_second: int
     reset_button: str
 
     @property
     def block_bytes(self) -> int:
         """Of the memory on the chip, of which every ninth bit is for parity."""
         return self.device.memory_bits // 9
+
+    def bits_per_second(self, clock_hz: float) -> int:
+        """The highest rate of the serial line with this clock of the machine; ValueError without one."""
+        for rate in _RATES:
+            with suppress(ValueError):
+                if rate <= self.most_bits_per_second and divisor(clock_hz, rate):
+                    return rate
+        raise ValueError(f"the clock must be one of which a serial line's rate can be made, not {clock_hz:g} Hz")
 
     def memory_bytes(self, subject: Subject) -> int:
         """The largest external memory for ``subject`` that fits on the chip beside it; ``DoesNotFit``, ValueError without one."""
@@ -49,10 +62,10 @@ class Board:
 
 
 BOARDS = {
-    "ulx3s": Board(platform=ULX3S_85F_Platform, device=named(ecp5.DEVICES, "85k"), clock=partial(Ecp5Clock, 25e6, 50e6),
-                   clock_hz=50e6, bits_per_second=1_000_000, reset_button="button_fire"),
-    "vc707": Board(platform=VC707Platform, device=named(xc7.DEVICES, xc7.VC707), clock=partial(Series7Clock, 200e6, 100e6),
-                   clock_hz=100e6, bits_per_second=921_600, reset_button="rst"),
+    "ulx3s": Board(platform=ULX3S_85F_Platform, device=named(ecp5.DEVICES, "85k"), clock=partial(Ecp5Clock, 25e6),
+                   clock_hz=25e6, most_bits_per_second=1_000_000, reset_button="button_fire"),
+    "vc707": Board(platform=VC707Platform, device=named(xc7.DEVICES, xc7.VC707), clock=partial(Series7Clock, 200e6),
+                   clock_hz=100e6, most_bits_per_second=921_600, reset_button="rst"),
 }
 
 

@@ -14,7 +14,7 @@ def with_domain(m: Module, clock: Value, *, unstable: Value, reset: Value) -> No
 
 
 class Ecp5Clock(wiring.Component):
-    """A PLL of an ECP5: ``hz_out`` from ``hz_in``, of which it is an integer multiple."""
+    """A PLL of an ECP5: ``hz_out`` from ``hz_in``, half of which it is an integer multiple of."""
 
     i: In(1)
     o: Out(1)
@@ -23,18 +23,20 @@ class Ecp5Clock(wiring.Component):
     _VCO_HZ = 600e6  # in the middle of what it can do
 
     def __init__(self, hz_in: float, hz_out: float):
-        if hz_out % hz_in:
-            raise ValueError(f"Ecp5Clock.hz_out must be a multiple of {hz_in:g}, not {hz_out!r}")
+        if hz_out <= 0 or 2 * hz_out % hz_in:
+            raise ValueError(f"Ecp5Clock.hz_out must be a multiple of {hz_in / 2:g}, not {hz_out:g}")
         self._hz_in, self._hz_out = hz_in, hz_out
         super().__init__()
 
     def elaborate(self, platform):
         divider = round(self._VCO_HZ / self._hz_out)
+        halves = round(2 * self._hz_out / self._hz_in)
+        feedback, reference = (halves // 2, 1) if halves % 2 == 0 else (halves, 2)
         m = Module()
         m.submodules.pll = Instance(
             "EHXPLLL", a_FREQUENCY_PIN_CLKI=f"{self._hz_in / 1e6:g}", a_FREQUENCY_PIN_CLKOP=f"{self._hz_out / 1e6:g}",
             a_ICP_CURRENT="12", a_LPF_RESISTOR="8", a_MFG_ENABLE_FILTEROPAMP="1", a_MFG_GMCREF_SEL="2",
-            p_FEEDBK_PATH="CLKOP", p_CLKI_DIV=1, p_CLKFB_DIV=int(self._hz_out // self._hz_in),
+            p_FEEDBK_PATH="CLKOP", p_CLKI_DIV=reference, p_CLKFB_DIV=feedback,
             p_CLKOP_ENABLE="ENABLED", p_CLKOP_DIV=divider, p_CLKOP_CPHASE=divider - 1, p_CLKOP_FPHASE=0,
             p_PLLRST_ENA="DISABLED", p_STDBY_ENABLE="DISABLED", p_INTFB_WAKE="DISABLED", p_DPHASE_SOURCE="DISABLED",
             i_CLKI=self.i, i_CLKFB=self.o, i_RST=0, i_STDBY=0, i_PLLWAKESYNC=0, i_ENCLKOP=0,
@@ -54,8 +56,8 @@ class Series7Clock(wiring.Component):
 
     def __init__(self, hz_in: float, hz_out: float):
         for name, value in (("hz_in", hz_in), ("hz_out", hz_out)):
-            if self._VCO_HZ % value:
-                raise ValueError(f"Series7Clock.{name} must divide {self._VCO_HZ:g}, not {value!r}")
+            if value <= 0 or self._VCO_HZ % value:
+                raise ValueError(f"Series7Clock.{name} must divide {self._VCO_HZ:g}, not {value:g}")
         self._hz_in, self._hz_out = hz_in, hz_out
         super().__init__()
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from amaranth.lib.wiring import Component
 from amaranth.vendor import LatticeECP5Platform
 
 from adagp.files import replace_file
@@ -48,34 +49,40 @@ class BoardBuild:
     missing: str | None
 
 
-def build(board: str, config: AcceleratorConfig, folder: Path, *, memory_bytes: int | None = None) -> BoardBuild:
+def build(board: str, config: AcceleratorConfig, folder: Path, *, memory_bytes: int | None = None,
+          clock_mhz: float | None = None) -> BoardBuild:
     """Builds the machine of ``config`` for the board of this name in :data:`.catalogue.BOARDS`, in ``folder``.
 
-    ``memory_bytes``, a power of two, is the size of its external memory, by default the most that fits. A board with an
-    ECP5 gets a bitstream. The VC707 gets a netlist from Yosys and a project for Vivado, which also runs where it is
-    installed. What has not changed since the last build is not done again. ValueError for what is unknown or cannot fit,
-    ``JobError`` where a tool fails or the board's clock is not reached.
+    ``memory_bytes``, a power of two, is the size of its external memory, by default the most that fits; ``clock_mhz`` is by
+    default the board's usual one. A board with an ECP5 gets a bitstream. The VC707 gets a netlist from Yosys and a project
+    for Vivado, which also runs where it is installed. What has not changed since the last build is not done again.
+    ValueError for what is unknown or cannot fit, ``JobError`` where a tool fails or the clock is not reached.
     """
     chosen = catalogue.board(board)
     most = chosen.memory_bytes(Subject(name=board, config=config))
     memory_bytes = memory_bytes or most
     if memory_bytes > most:
         raise ValueError(f"memory_bytes must be at most {most} on the {board} with this config, not {memory_bytes}")
+    clock_hz = chosen.clock_hz if clock_mhz is None else 1e6 * clock_mhz
+    clock, rate = chosen.clock(clock_hz), chosen.bits_per_second(clock_hz)
     system = convert(HostedAccelerator(
-        config, memory_bytes=memory_bytes, divisor=divisor(chosen.clock_hz, chosen.bits_per_second),
-        silence_cycles=int(chosen.clock_hz * SILENCE_SECONDS)), name=SYSTEM)
-    described = partial(BoardBuild, board=board, memory_bytes=memory_bytes, bits_per_second=chosen.bits_per_second,
-                        clock_mhz=chosen.clock_hz / 1e6)
+        config, memory_bytes=memory_bytes, divisor=divisor(clock_hz, rate),
+        silence_cycles=int(clock_hz * SILENCE_SECONDS)), name=SYSTEM)
+    described = partial(BoardBuild, board=board, memory_bytes=memory_bytes, bits_per_second=rate,
+                        clock_mhz=clock_hz / 1e6)
     made = _ecp5 if issubclass(chosen.platform, LatticeECP5Platform) else _series7
-    return made(chosen.device, prepare(chosen, system), Path(folder), described)
+    built = made(chosen.device, prepare(chosen, clock, system), Path(folder), described)
+    if built.result.fmax_mhz is not None and built.result.fmax_mhz < built.clock_mhz:
+        raise JobError(f"{board} reaches {built.result.fmax_mhz:.1f} MHz, not {built.clock_mhz:g}: ask for a lower clock")
+    return built
 
 
-def prepare(board: Board, system: str) -> dict[str, str]:
-    """The files of Amaranth's build of ``board`` around the module :data:`SYSTEM`, whose Verilog is ``system``."""
+def prepare(board: Board, clock: Component, system: str) -> dict[str, str]:
+    """The files of Amaranth's build of ``board`` with ``clock``, around the module :data:`SYSTEM`, whose Verilog is ``system``."""
     os.environ.setdefault("YOSYS", find("yosys").command)  # for amaranth.back.verilog
     platform = board.platform()
     platform.add_file(f"{SYSTEM}.v", system)
-    plan = platform.prepare(BoardTop(board.clock(), reset_button=board.reset_button), emit_src=False)
+    plan = platform.prepare(BoardTop(clock, reset_button=board.reset_button), emit_src=False)
     return {name: text if isinstance(text, str) else text.decode() for name, text in plan.files.items()}
 
 
@@ -91,7 +98,8 @@ def _ecp5(device: Device, files: Mapping[str, str], folder: Path, described: Cal
     placed = run(Job(
         name=f"{folder.name} bitstream", inputs={"top.json": netlist.read("top.json"), "top.lpf": files["top.lpf"]},
         commands=(("nextpnr-ecp5", f"--{device.name}", "--package", ecp5.PACKAGE, "--speed", ecp5.SPEED, "--seed", str(_SEED),
-                   "--json", "top.json", "--lpf", "top.lpf", "--report", "report.json", "--textcfg", "top.config"),
+                   "--router", "router2", "--timing-allow-fail", "--json", "top.json", "--lpf", "top.lpf",
+                   "--report", "report.json", "--textcfg", "top.config"),
                   ("ecppack", "--compress", "--input", "top.config", "--bit", "top.bit")),
         outputs=("top.bit", "report.json"), tools=(find("nextpnr-ecp5"), find("ecppack"))), folder / "bitstream")
     report = json.loads(placed.read("report.json"))
@@ -112,10 +120,7 @@ def _series7(device: Device, files: Mapping[str, str], folder: Path, described: 
         result = vivado.implement(project, folder / "vivado")
     except MissingTool as missing:
         return described(result=result, bitstream=None, missing=str(missing))
-    built = described(result=result, bitstream=folder / "vivado" / vivado.BITSTREAM, missing=None)
-    if result.fmax_mhz < built.clock_mhz:
-        raise JobError(f"{folder.name} reaches {result.fmax_mhz:.1f} MHz of {built.clock_mhz:g} MHz; reports: {folder / 'vivado'}")
-    return built
+    return described(result=result, bitstream=folder / "vivado" / vivado.BITSTREAM, missing=None)
 
 
 def _linked(hierarchy: Hierarchy, system: str, read: str, top: Mapping[str, str], *, synthesis: str, library: str, write: str,
