@@ -69,8 +69,9 @@ def test_what_cannot_fit_is_refused(tmp_path):
     with pytest.raises(ValueError, match="config must leave 4,096 of the board's 425,984 bytes of block memory, but its own "
                                          "memories have 393,216"):
         build("ulx3s", replace(preset("tiny"), stream_elements=1 << 17, stationary_elements=1 << 15, vector_words=1 << 12), tmp_path)
-    with pytest.raises(ValueError, match="memory_bytes must be at most 262144 on the ulx3s with this config, not 524288"):
-        build("ulx3s", preset("tiny"), tmp_path, memory_bytes=1 << 19)
+    for size in (1 << 19, 5000, 2048, 0):
+        with pytest.raises(ValueError, match=f"memory_bytes must be a power of two from 4096 to 262144 on the ulx3s .*, not {size}"):
+            build("ulx3s", preset("tiny"), tmp_path, memory_bytes=size)
     with pytest.raises(ValueError, match="board must be one of ulx3s, vc707, not 'de10'"):
         build("de10", preset("tiny"), tmp_path)
 

@@ -12,6 +12,7 @@ from amaranth.vendor import LatticeECP5Platform
 
 from adagp.files import replace_file
 from adagp.spec.config import AcceleratorConfig
+from adagp_hdl.bridge.memory import LEAST_BYTES
 from adagp_hdl.bridge.system import HostedAccelerator
 from adagp_hdl.bridge.uart import divisor
 from adagp_hdl.verilog import convert
@@ -60,11 +61,13 @@ def build(board: str, config: AcceleratorConfig, folder: Path, *, memory_bytes: 
     """
     chosen = catalogue.board(board)
     most = chosen.memory_bytes(Subject(name=board, config=config))
-    memory_bytes = memory_bytes or most
-    if memory_bytes > most:
-        raise ValueError(f"memory_bytes must be at most {most} on the {board} with this config, not {memory_bytes}")
+    memory_bytes = most if memory_bytes is None else memory_bytes
+    if not LEAST_BYTES <= memory_bytes <= most or memory_bytes & (memory_bytes - 1):
+        raise ValueError(f"memory_bytes must be a power of two from {LEAST_BYTES} to {most} on the {board} with this config, "
+                         f"not {memory_bytes}")
     clock_hz = chosen.clock_hz if clock_mhz is None else 1e6 * clock_mhz
-    clock, rate = chosen.clock(clock_hz), chosen.bits_per_second(clock_hz)
+    rate = chosen.bits_per_second(clock_hz)
+    clock = chosen.clock(clock_hz)
     system = convert(HostedAccelerator(
         config, memory_bytes=memory_bytes, divisor=divisor(clock_hz, rate),
         silence_cycles=int(clock_hz * SILENCE_SECONDS)), name=SYSTEM)
