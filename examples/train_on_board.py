@@ -21,7 +21,7 @@ BATCH = 32
 def train(stream: ByteStream, model: nn.Module, *, batches: int, epochs: int) -> HostedMachine:
     """Trains ``model`` in place with the first ``batches`` batches of the digits, from one doorbell."""
     machine = HostedMachine(Link(stream), preset("tiny"))
-    training = compile_training(model, machine.config, batch=BATCH, input_shape=(64,), optimizer=SGD(lr=0.05))
+    training = compile_training(model, machine.config, batch=BATCH, input_shape=(64,), optimizer=SGD(lr=0.05, momentum=0.9))
     images, labels = next(data.Batches(data.load("digits").train, batch=batches * BATCH, shuffle=False).epoch(0))
     training.image(machine.memory, model, images.flatten(1), labels)
     training.configure(machine, batches, Schedule(warmup=0), epochs=epochs)

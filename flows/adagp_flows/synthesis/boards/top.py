@@ -20,9 +20,8 @@ class BoardTop(Elaboratable):
 
     def elaborate(self, platform):
         m = Module()
-        oscillator = platform.request(platform.default_clk, dir="-")
         uart = platform.request("uart", dir="-")
-        m.submodules.oscillator = oscillator = io.Buffer("i", oscillator)
+        m.submodules.oscillator = oscillator = io.Buffer("i", platform.request(platform.default_clk, dir="-"))
         m.submodules.button = button = io.Buffer("i", platform.request(self._reset_button, dir="-"))
         m.submodules.rx, m.submodules.tx = rx, tx = io.Buffer("i", uart.rx), io.Buffer("o", uart.tx)
         lights = [io.Buffer("o", platform.request("led", number, dir="-")) for number in range(2)]
