@@ -10,6 +10,7 @@ from . import areas, picture, report
 from .devices import DoesNotFit
 from .jobs import JobError
 from .targets import TARGETS, Question
+from .tools import MissingTool
 
 PICTURE = "area.png"
 
@@ -26,7 +27,7 @@ def answer_all(questions: Sequence[tuple[str, Question]], folder: Path) -> str:
         print(f"{asked.subject.name} for {target}, {asked.device}", file=sys.stderr, flush=True)
         try:
             result = TARGETS[target].answer(asked)
-        except (DoesNotFit, JobError) as error:
+        except (DoesNotFit, JobError, MissingTool) as error:
             failures.append(f"{asked.subject.name} for {target}: {error}")
             continue
         _publish(folder, report.add(folder, asked.subject.name, target, result))
@@ -39,7 +40,6 @@ def _publish(folder: Path, current: dict) -> None:
     replace_file(folder / report.TABLES, lambda path: path.write_text(report.text(current)))
     tables = {name: folder / name / "xc7" / "modules.csv" for name, results in current["designs"].items() if "xc7" in results}
     designs = {name: areas.read(path.read_text()) for name, path in tables.items() if path.exists()}
-    whole = {name: modules for name, modules in designs.items() if any(name == f"{modules[0].module}_registers" for name in (
-        area.module for area in modules))}
-    if whole:
+    whole = {name: modules for name, modules in designs.items() if f"{modules[0].module}_registers" in modules[0].children}
+    if whole:  # a part has nothing to divide
         picture.picture(whole, folder / PICTURE)
