@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from .activity import Activity, Annotations, annotations
+from .buffering import buffered
 from .cell_netlist import MEMORY, CellNetlist
 from .jobs import Job, JobError, relevant_lines, run
 from .liberty import Group, parse, with_areas_of_lef
@@ -137,7 +138,8 @@ def synthesise(source: str, *, top: str, folder: Path, cache: Path, clock: str =
     flip_flops = outputs_of_flip_flops(described)
     hierarchy = mapped_alone(Hierarchy.of(source, top))
     mapped = synthesise_modules(hierarchy, partial(mapping_job, liberty=liberty, clock_ns=clock_ns), cache)
-    netlist = CellNetlist("\n".join(mapped[module].read("netlist.v") for module in hierarchy.modules), top)
+    loads = input_pins(described)
+    netlist = CellNetlist("\n".join(buffered(mapped[module].read("netlist.v"), loads) for module in hierarchy.modules), top)
     timing = run(timing_job(netlist, liberty, sta, clock=clock, clock_ns=clock_ns), folder / "timing")
     power = None
     if activity:
@@ -244,6 +246,12 @@ def outputs_of_flip_flops(described: Group) -> dict[str, str]:
     """The library's flip-flops and the pin that is their output."""
     return {cell.name: next(pin.name for pin in cell.of("pin") if pin.attributes["direction"] == "output")
             for cell in described.of("cell") if cell.of("ff")}
+
+
+def input_pins(described: Group) -> dict[str, set[str]]:
+    """Of each of the library's cells, without clocks."""
+    return {cell.name: {pin.name for pin in cell.of("pin") if pin.attributes["direction"] == "input" and "clock" not in pin.attributes}
+            for cell in described.of("cell")}
 
 
 def _areas(hierarchy: Hierarchy, netlist: CellNetlist, described: Group) -> tuple[ModuleArea, ...]:
