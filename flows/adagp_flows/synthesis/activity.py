@@ -9,8 +9,8 @@ import numpy as np
 
 from adagp.files import replace_file
 
-from .cell_netlist import MEMORY, CellNetlist
-from .power_view import ACTIVITY
+from .cell_netlist import MEMORY, CellNetlist, Instance
+from .power_view import ACTIVITY, SOURCE
 
 _BIT = re.compile(r"(.*?)(?:\[(\d+)\])?")
 
@@ -26,10 +26,10 @@ class Activity:
     source: str
     signals: dict[str, np.ndarray]
 
-    def of(self, path: str, net: str) -> np.ndarray | None:
-        """Transitions and share of one net of the instance at ``path`` (joined by ``/``), if it is known."""
+    def of(self, net: str) -> np.ndarray | None:
+        """Transitions and share of one net, if it is known."""
         name, bit = _BIT.fullmatch(net).groups()
-        signal = self.signals.get(".".join([*path.split("/"), name]) if path else name)
+        signal = self.signals.get(name)
         return None if signal is None or int(bit or 0) >= len(signal) else signal[int(bit or 0)]
 
     def within(self, places: Sequence[str], *, what: str) -> "Activity":
@@ -60,36 +60,27 @@ class Activity:
 @dataclass(frozen=True, kw_only=True)
 class Annotations:
     """Tcl for OpenSTA, a line for each pin; of ``bits`` register bits ``unknown`` were not in the simulation
-    and have the mean of the registers around them."""
+    and have the mean of the others in the module."""
 
     lines: tuple[str, ...]
     bits: int
     unknown: int
 
-    @property
-    def coverage(self) -> str:
-        known = f"{self.bits - self.unknown:,} of {self.bits:,} register bits"
-        return f"{known}, and the mean of their module for the others" if self.unknown else known
-
 
 def annotations(netlist: CellNetlist, activity: Activity, *, flip_flops: dict[str, str]) -> Annotations:
-    """Sets ``activity`` on what drives the logic of ``netlist``: flip-flops (kinds of cells and their output pins), memories
-    (all bits of one alike), and the inputs of the top. The lines call ``toggle PIN ACTIVITY DUTY`` and
-    ``toggle_input PORT ACTIVITY DUTY``. An input that is not known is quiet."""
-    lines, bits, unknown = [], 0, 0
-    for path, module in netlist.places():
-        registers = netlist.instances(module, set(flip_flops))
-        known = [activity.of(path, each.nets(flip_flops[each.kind])[0]) for each in registers]
-        mean = _mean(known)
-        bits, unknown = bits + len(known), unknown + sum(each is None for each in known)
-        lines += [_set(path, register.name, mean if values is None else values) for register, values in zip(registers, known)]
-        for memory in netlist.instances(module, {MEMORY}):
-            read = _mean([activity.of(path, net) for net in memory.nets("RD_DATA")])
-            lines.append(_set(path, memory.name, read))
+    """Sets ``activity`` on what drives the logic of the top of ``netlist``: flip-flops (kinds of cells and their output pins),
+    memories (all bits of one alike), cells :data:`SOURCE`, and inputs. The lines call ``toggle PIN ACTIVITY DUTY`` and
+    ``toggle_input PORT ACTIVITY DUTY``. What is not a register and not known is quiet."""
+    registers = netlist.instances(netlist.top, set(flip_flops))
+    known = [activity.of(each.nets(flip_flops[each.kind])[0]) for each in registers]
+    mean = _mean(known)
+    lines = [_set(register, mean if values is None else values) for register, values in zip(registers, known)]
+    for kind, pin in ((MEMORY, "RD_DATA"), (SOURCE, "Y")):
+        lines += [_set(each, _mean([activity.of(net) for net in each.nets(pin)])) for each in netlist.instances(netlist.top, {kind})]
     for name in netlist.inputs:
-        values = _mean([activity.of("", name)])
+        values = _mean([activity.of(name)])
         lines.append(f"toggle_input {{{name}}} {values[0]:.4g} {values[1]:.4g}")
-    return Annotations(lines=tuple(lines), bits=bits, unknown=unknown)
+    return Annotations(lines=tuple(lines), bits=len(known), unknown=sum(each is None for each in known))
 
 
 def _mean(values: list[np.ndarray | None]) -> np.ndarray:
@@ -97,6 +88,5 @@ def _mean(values: list[np.ndarray | None]) -> np.ndarray:
     return np.mean(known, 0) if known else np.zeros(2)
 
 
-def _set(path: str, instance: str, values: np.ndarray) -> str:
-    pin = "/".join([*([path] if path else []), instance, ACTIVITY])
-    return f"toggle {{{pin}}} {values[0]:.4g} {values[1]:.4g}"
+def _set(instance: Instance, values: np.ndarray) -> str:
+    return f"toggle {{{instance.name}/{ACTIVITY}}} {values[0]:.4g} {values[1]:.4g}"

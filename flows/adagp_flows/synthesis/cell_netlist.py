@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,7 +11,8 @@ MEMORY = "memory_box"
 
 _MODULE = re.compile(r"^module (\\\S+ |\w+) *\(.*?^endmodule$", re.MULTILINE | re.DOTALL)
 _INSTANCE = re.compile(r"^  (\w+|\\\S+ ) *(?:#\(\n(.*?)\n  \) )?(\w+|\\\S+ ) *\(\n(.*?)\n  \);$", re.MULTILINE | re.DOTALL)
-_PIN = re.compile(r"\.(\w+)\((.*?) ?\)(?:,\n|$)", re.DOTALL)
+_PIN = re.compile(r"\.(\\\S+ |\w+)\((.*?) ?\)(?:,\n|$)", re.DOTALL)
+_OUTPUT = re.compile(r"^  output (\\\S+ |\w+);$", re.MULTILINE)
 _NET = re.compile(r"\\\S+(?= )|[\w']+")
 _PARAMETER = re.compile(r"\.(\w+)\((?:\d+'h([0-9a-fx]+)|\"(.*?)\")\)")
 
@@ -28,7 +29,7 @@ class Instance:
     def nets(self, pin: str) -> list[str]:
         """What is connected to ``pin``, from its lowest bit up: names of nets, or constants."""
         for name, value in _PIN.findall(self.body):
-            if name == pin:
+            if _plain(name) == pin:
                 return [net.lstrip("\\") for net in reversed(_NET.findall(value + " "))]
         return []
 
@@ -61,6 +62,7 @@ class CellNetlist:
 
     def __init__(self, verilog: str, top: str):
         self.verilog, self.top = verilog, top
+        self._texts = {_plain(module[1]): module[0] for module in _MODULE.finditer(verilog)}
         self._modules = {_plain(module[1]): [Instance(_plain(kind), _plain(name), body, settings)
                                              for kind, settings, name, body in _INSTANCE.findall(module[0])]
                          for module in _MODULE.finditer(verilog)}
@@ -70,8 +72,25 @@ class CellNetlist:
     @cached_property
     def inputs(self) -> list[str]:
         """The input bits of the whole."""
-        text = next(module[0] for module in _MODULE.finditer(self.verilog) if _plain(module[1]) == self.top)
-        return [_plain(name) for name in re.findall(r"^  input (\\\S+ |\w+);$", text, re.MULTILINE)]
+        return [_plain(name) for name in re.findall(r"^  input (\\\S+ |\w+);$", self._texts[self.top], re.MULTILINE)]
+
+    def alone(self, module: str, source: str) -> "CellNetlist":
+        """``module`` as a whole, in which each output of a module in it is that of a cell ``source``, its pin ``Y``."""
+        def replace(match: re.Match) -> str:
+            kind = _plain(match[1])
+            if kind not in self._modules:
+                return match[0]
+            instance = Instance(kind, _plain(match[3]), match[4], "")
+            nets = [net for name in _OUTPUT.findall(self._texts[kind]) for net in instance.nets(_plain(name))]
+            return "\n".join(f"  {source} {_escaped(f'{instance.name}_source{number}')} (\n    .Y({_escaped(net)})\n  );"
+                             for number, net in enumerate(nets))
+        return CellNetlist(_INSTANCE.sub(replace, self._texts[module]), module)
+
+    def clocks(self, pins: Mapping[str, Set[str]]) -> list[str]:
+        """The inputs that are at clock ``pins`` (by kind of cell) of the top itself, and of its memories."""
+        known = {**pins, MEMORY: {"RD_CLK", "WR_CLK"}}
+        nets = {net for each in self._modules[self.top] for pin in known.get(each.kind, ()) for net in each.nets(pin)}
+        return [name for name in self.inputs if name in nets]
 
     def places(self, path: str = "", module: str | None = None) -> Iterator[tuple[str, str]]:
         """Path and module of the top ("") and of all that is below and not a cell."""
@@ -126,6 +145,10 @@ def shape(memory: Instance) -> Shape:
 
 def _joined(path: str, name: str) -> str:
     return f"{path}/{name}" if path else name
+
+
+def _escaped(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z_]\w*", name) else f"\\{name} "
 
 
 def _plain(name: str) -> str:

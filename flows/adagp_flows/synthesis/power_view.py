@@ -23,6 +23,9 @@ from .liberty import Group
 
 ACTIVITY = "ACTIVITY"
 
+SOURCE = "SOURCE"
+"""A cell of the view that costs nothing: its output ``Y`` has the activity of :data:`ACTIVITY`."""
+
 TRANSITION_NS = 0.15
 """Input transition at which energies are taken: about the mean in a design that meets 5 ns."""
 
@@ -53,7 +56,9 @@ def power_view(library: Group, *, transition_ns: float = TRANSITION_NS) -> str:
             raise ValueError(f"the library's {name} must be {unit}, not {library.attributes.get(name)}")
     conditions = {name: library.attributes[f"nom_{name}"] for name in ("voltage", "temperature")}
     cells = [_cell(library, cell, transition_ns) for cell in library.of("cell") if not _unsupported(cell)]
-    return _HEADER % conditions + "".join(cells) + "}\n"
+    source = (f"  cell ({SOURCE}) {{ area : 0; cell_leakage_power : 0; pin ({ACTIVITY}) {{ direction : input; capacitance : 0; }}\n"
+              f'    pin (Y) {{ direction : output; capacitance : 0; function : "{ACTIVITY}"; {constant_arc(ACTIVITY, 0, 0)} }} }}\n')
+    return _HEADER % conditions + "".join([*cells, source]) + "}\n"
 
 
 def energies(library: Group, pin: Group, *, transition_ns: float = TRANSITION_NS) -> list[tuple[float, float]]:

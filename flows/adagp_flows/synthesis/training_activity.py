@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from adagp.compiler import PredictorConfig
 from adagp.spec.config import AcceleratorConfig, Design
 from adagp.spec.schedule import Schedule
 from adagp_hdl.verilog import generate
@@ -45,5 +46,5 @@ def _of_machine(config: AcceleratorConfig, cache: Path) -> Activity:
         torch.manual_seed(0)
         data, labels, test_data, test_labels = digits()
         record(Workload(model=DigitsNetwork(), data=data, labels=labels, test_data=test_data, test_labels=test_labels, batch=16,
-                        epochs=1, schedule=Schedule(warmup=0)), config).save(file)
+                        epochs=1, schedule=Schedule(warmup=0), predictor=PredictorConfig(size=4, channels=2)), config).save(file)
     return Activity.load(file)

@@ -66,15 +66,28 @@ ACTIVITY = Activity(source="a simulation", signals={
     "a": bits(0.1, 0.2), "read": bits(0.3, 0.5), "parts[0].state.sum": bits(0.9, 0.6), "parts[1].state.sum": bits(0.9, 0.8)})
 
 
-def test_registers_memories_and_inputs_get_what_was_simulated():
-    noted = annotations(CellNetlist(NETLIST, "top"), ACTIVITY, flip_flops={"DFFPOSX1": "Q"})
+def test_registers_get_what_was_simulated_and_unknown_ones_the_mean():
+    part = CellNetlist(NETLIST, "top").alone("part", "SOURCE")
+    noted = annotations(part, ACTIVITY.within(["parts[0]"], what="the first"), flip_flops={"DFFPOSX1": "Q"})
+    assert noted.lines == ("toggle {_1_/ACTIVITY} 0.6 0.3", "toggle {_2_/ACTIVITY} 0.6 0.3", "toggle_input {clk} 0 0", "toggle_input {d} 0 0")
+    assert (noted.bits, noted.unknown) == (2, 1)
+
+
+def test_memories_inputs_and_outputs_of_parts_get_what_was_simulated():
+    top = CellNetlist(NETLIST, "top").alone("top", "SOURCE")
+    activity = Activity(source="", signals={**ACTIVITY.signals, "y": bits(0.7)})
+    noted = annotations(top, activity, flip_flops={"DFFPOSX1": "Q"})
     assert set(noted.lines) == {
-        "toggle {parts[0]/_1_/ACTIVITY} 0.6 0.3", "toggle {parts[0]/_2_/ACTIVITY} 0.6 0.3",  # _2_: the mean of the part
-        "toggle {parts[1]/_1_/ACTIVITY} 0.8 0.4", "toggle {parts[1]/_2_/ACTIVITY} 0.8 0.4",
-        "toggle {words/ACTIVITY} 0.4 0.2",
+        "toggle {words/ACTIVITY} 0.4 0.2", "toggle {parts[0]_source0/ACTIVITY} 0.7 0.35", "toggle {parts[1]_source0/ACTIVITY} 0.7 0.35",
         "toggle_input {clk} 0 0", "toggle_input {a[0]} 0.1 0.05", "toggle_input {a[1]} 0.2 0.1"}
-    assert (noted.bits, noted.unknown) == (4, 2)
-    assert noted.coverage == "2 of 4 register bits, and the mean of their module for the others"
+    assert not top.cells("top").keys() - {"SOURCE"}
+
+
+def test_clocks_are_the_inputs_at_clock_pins():
+    netlist = CellNetlist(NETLIST, "top")
+    assert netlist.clocks({}) == ["clk"]  # of the memory
+    assert netlist.alone("part", "SOURCE").clocks({"DFFPOSX1": {"CLK"}}) == ["clk"]
+    assert netlist.alone("part", "SOURCE").clocks({}) == []
 
 
 def test_a_part_has_the_mean_of_its_instances():

@@ -2,10 +2,11 @@
 
 import shutil
 
+import numpy as np
 import pytest
 
 from adagp_flows.synthesis import cells
-from adagp_flows.synthesis.activity import Annotations
+from adagp_flows.synthesis.activity import Activity, Annotations
 from adagp_flows.synthesis.cell_netlist import CellNetlist
 from adagp_flows.synthesis.cells import (mapped_alone, outputs_of_flip_flops, parse_path, parse_power, power_job,
                                          synthesise)
@@ -240,3 +241,16 @@ def test_reset_is_no_path(tmp_path):
                     for name in ("rst", "other"))
     assert other.critical_path[0] == "from other" and reset.critical_path[0].startswith("from y[")
     assert reset.slack_ns > other.slack_ns
+
+
+@with_tools
+def test_power_of_a_whole_is_that_of_its_modules_times_their_instances(tmp_path):
+    def half(*transitions: float) -> np.ndarray:
+        return np.array([[each, 0.5] for each in transitions])
+
+    chain = Activity(source="by hand", signals={
+        "a": half(0.5), "clk": half(0), **{f"leaf{i}.{name}": half(0.5) for i in range(4) for name in ("a", "y")}})
+    whole, leaf = (synthesise(LEAF + CHAIN, top=top, clock="clk", folder=tmp_path / top, cache=tmp_path / "cache", activity=activity)
+                   for top, activity in (("chain", chain), ("leaf", chain.within(["leaf0", "leaf1"], what="two"))))
+    assert whole.power_w == pytest.approx(4 * leaf.power_w, rel=1e-5) and leaf.power_w > 1e-5
+    assert whole.activity == "by hand; 4 of 4 register bits"
