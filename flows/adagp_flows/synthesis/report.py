@@ -1,6 +1,7 @@
 """``report.json`` of all that was synthesised, and tables of it beside the paper's."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from adagp.files import replace_file
 from adagp.spec.config import Design
 
 from ..paper_published import ASIC, FPGA
+from . import xc7
 from .results import Result
 
 REPORT, TABLES = "report.json", "tables.md"
@@ -77,10 +79,17 @@ def _all(designs: Mapping, target: str) -> str:
     found = {name: results[target] for name, results in designs.items() if target in results}
     columns = [field for field in _TITLES if any(field in result for result in found.values())]
     devices = any("device" in result for result in found.values())
-    rows = [[name, *([result["device"]] if devices else []), *(_number(result[field]) if field in result else "" for field in columns)]
+    rows = [[name, *([_device(target, result)] if devices else []), *(_number(result[field]) if field in result else "" for field in columns)]
             for name, result in found.items()]
     header = ["design", *(["device"] if devices else []), *(_TITLES[field] for field in columns)]
     return _markdown(_FAMILIES[target], header, rows) if found else ""
+
+
+def _device(target: str, result: Mapping) -> str:
+    """What it was made for; the smallest one that has room, where it was made for any."""
+    if target == "xc7" and result["device"] == xc7.ANY:
+        return xc7.smallest(result) or "none has room"
+    return result["device"]
 
 
 def _number(value: float) -> str:
@@ -90,9 +99,10 @@ def _number(value: float) -> str:
 
 
 def _markdown(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns as wide as their widest entry; the first two to the left, numbers to the right."""
+    """Columns as wide as their widest entry, words to the left, numbers to the right."""
     widths = [max(map(len, column)) for column in zip(header, *rows)]
-    left = [all(not cell or not (cell[0].isdigit() or cell[0] in "+-") for cell in column) for column in zip(*rows)]
+    left = [not any(re.match(r"[+-]?\d", cell) for cell in column) or title in ("design", "device")
+            for title, column in zip(header, zip(*rows))]
 
     def line(cells: Sequence[str]) -> str:
         return "| " + " | ".join(f"{cell:{'<' if to_left else '>'}{width}}" for cell, width, to_left in zip(cells, widths, left)) + " |"

@@ -61,9 +61,14 @@ def test_power_of_the_papers_cells_is_in_watts(tmp_path):
     assert row(text, "area µm²", "baseline")[:3] == ["5,965,382", "2,982,691", "2.00"]
 
 
+def test_a_design_that_no_device_has_room_for_is_told(tmp_path):
+    text = report.text(report.add(tmp_path, "max", "xc7", xc7(100, ramb36=4_198)))
+    assert row(text, "max")[:2] == ["none has room", "100"]
+
+
 def test_other_sizes_are_not_compared_with_the_paper(tmp_path):
     text = report.text(report.add(tmp_path, "small-baseline", "xc7", xc7(100)))
-    assert "Table 4" not in text and row(text, "small-baseline")[:2] == ["any", "100"]
+    assert "Table 4" not in text and row(text, "small-baseline")[:2] == ["xc7a35t", "100"]
 
 
 MODULES = (
