@@ -87,7 +87,8 @@ def implement(family: Family, device: Device, source: str, *, top: str, clock: s
     check_counted(whole.total, device)
     netlist = run(_assembly(family, chain, [finished[name].read("netlist.v") for name in hierarchy.modules]), folder / "netlist")
     text = netlist.read("netlist.json")
-    placed = dict(zip(seeds, run_all([(_placement(family, device, top, text, clock_mhz, seed), folder / f"seed{seed}") for seed in seeds])))
+    jobs = [(_placement(family, device, top, text, clock_mhz, seed), folder / f"seed{seed}") for seed in seeds]
+    placed = dict(zip(seeds, run_all(jobs)))
     reports = {seed: json.loads(run.read("report.json")) for seed, run in placed.items()}
     fmax = {seed: _fmax(report) for seed, report in reports.items()}
     _pack(family, top, placed[max(fmax, key=fmax.get)], folder)
@@ -123,13 +124,15 @@ def _assembly(family: Family, top: str, netlists: Sequence[str]) -> Job:
     """Yosys: the netlists of all modules as that of the whole."""
     script = [family.library, "read_verilog modules.v", f"hierarchy -check -top {top}", "flatten", "opt_clean", "blackbox =A:whitebox",
               "write_json netlist.json"]
-    return Job(name=f"{family.name} netlist of {top}", inputs={"modules.v": "\n".join(netlists), "script.ys": "\n".join(script) + "\n"},
-               commands=(("yosys", "script.ys"),), outputs=("netlist.json",), tools=(find("yosys"),))
+    return Job(name=f"{family.name} netlist of {top}", commands=(("yosys", "script.ys"),),
+               inputs={"modules.v": "\n".join(netlists), "script.ys": "\n".join(script) + "\n"},
+               outputs=("netlist.json",), tools=(find("yosys"),))
 
 
 def _placement(family: Family, device: Device, top: str, netlist: str, clock_mhz: float, seed: int) -> Job:
     arguments, files = family.place(device.name, clock_mhz)
-    command = (family.nextpnr, *arguments, "--json", "netlist.json", "--seed", str(seed), "--timing-allow-fail", "--report", "report.json")
+    command = (family.nextpnr, *arguments, "--json", "netlist.json", "--seed", str(seed), "--timing-allow-fail",
+               "--report", "report.json")
     return Job(name=f"{family.name} {top} seed {seed}", inputs={"netlist.json": netlist, **files}, commands=(command,),
                outputs=("report.json", family.placed), tools=(find(family.nextpnr),))
 

@@ -12,7 +12,7 @@ ELEMENTS = "processing elements"
 OTHER = "everything else"
 
 _COLOURS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#ee8866", "#994455", "#bbbbbb")
-_TITLES = {"vector": "vector memory", "stream": "operand memories", "functions": "vector functions", "array engine": "rest of the array",
+_TITLES = {"vector": "vector memory", "stream": "operand memories", "array engine": "rest of the array",
            "predictor engine": "rest of the predictor's array"}
 _ELEMENT = "processing_element"
 _RESOURCES = {"lut": "LUTs", "ff": "registers", "ramb36": "RAMB36"}
@@ -45,7 +45,8 @@ def picture(designs: Mapping[str, tuple[ModuleArea, ...]], path: Path) -> None:
     style = {"font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "axes.titlelocation": "left",
              "axes.titleweight": "bold", "axes.titlesize": 11}
     with pyplot.rc_context(style):
-        figure, axes = pyplot.subplots(len(_RESOURCES), 1, figsize=(11, 1.4 + len(_RESOURCES) * (0.7 + 0.36 * len(designs))), layout="constrained")
+        height = 1.4 + len(_RESOURCES) * (0.7 + 0.36 * len(designs))
+        figure, axes = pyplot.subplots(len(_RESOURCES), 1, figsize=(11, height), layout="constrained")
         bars = {resource: {name: shares(modules, resource) for name, modules in designs.items()} for resource in _RESOURCES}
         parts = _large(bars)
         colours = dict(zip(parts, _COLOURS)) | {OTHER: "#dddddd"}

@@ -56,7 +56,7 @@ def text(report: Mapping) -> str:
 def _with_paper(title: str, designs: Mapping, target: str, columns: Mapping[str, int], paper: Mapping, watts: float) -> str:
     """The paper's four designs: ours, the paper's, ours over the paper's, and what each has more than the baseline, ours and
     the paper's. Of ``columns`` those that were measured. ``watts`` is the unit of the paper's power."""
-    ours = {design.name: designs[design.name.lower()][target] for design in Design if target in designs.get(design.name.lower(), {})}
+    ours = {design.name: results[target] for design in Design if target in (results := designs.get(design.name.lower(), {}))}
     if not ours:
         return ""
     rows = []
@@ -79,8 +79,8 @@ def _all(designs: Mapping, target: str) -> str:
     found = {name: results[target] for name, results in designs.items() if target in results}
     columns = [field for field in _TITLES if any(field in result for result in found.values())]
     devices = any("device" in result for result in found.values())
-    rows = [[name, *([_device(target, result)] if devices else []), *(_number(result[field]) if field in result else "" for field in columns)]
-            for name, result in found.items()]
+    rows = [[name, *([_device(target, result)] if devices else []),
+             *(_number(result[field]) if field in result else "" for field in columns)] for name, result in found.items()]
     header = ["design", *(["device"] if devices else []), *(_TITLES[field] for field in columns)]
     return _markdown(_FAMILIES[target], header, rows) if found else ""
 
@@ -105,7 +105,8 @@ def _markdown(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) 
             for title, column in zip(header, zip(*rows))]
 
     def line(cells: Sequence[str]) -> str:
-        return "| " + " | ".join(f"{cell:{'<' if to_left else '>'}{width}}" for cell, width, to_left in zip(cells, widths, left)) + " |"
+        padded = (f"{cell:{'<' if to_left else '>'}{width}}" for cell, width, to_left in zip(cells, widths, left))
+        return f"| {' | '.join(padded)} |"
 
     rule = "|" + "|".join("-" * (width + 1) + ("-" if to_left else ":") for width, to_left in zip(widths, left)) + "|"
     return "\n".join([f"**{title}**", "", line(header), rule, *map(line, rows)])
