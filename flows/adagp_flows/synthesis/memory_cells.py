@@ -50,7 +50,9 @@ def _cell(shape: Shape) -> str:
                                ("WR_EN", shape.width, "WR_CLK"), ("WR_DATA", shape.width, "WR_CLK")):
         check = (f'timing () {{ related_pin : "{clock}"; timing_type : setup_rising; '
                  f'rise_constraint (scalar) {{ values ("{SETUP_NS}"); }} fall_constraint (scalar) {{ values ("{SETUP_NS}"); }} }}')
-        lines.append(f"    {_port(name, width)} direction : input; capacitance : {PIN_PF}; {check if clock else ''} }}")
+        # An enable for each bit is how Yosys has it; a memory has one for all that are written together.
+        capacitance = PIN_PF / width if name == "WR_EN" else PIN_PF
+        lines.append(f"    {_port(name, width)} direction : input; capacitance : {capacitance:.6f}; {check if clock else ''} }}")
     lines.append(f'    {_port("RD_DATA", shape.width)} direction : output; capacitance : 0; {data} }}')
     return "\n".join([*lines, "  }\n"])
 
