@@ -1,4 +1,4 @@
-"""Switching activity of a netlist's registers, memories and inputs."""
+"""Switching activity of a netlist's registers and inputs."""
 
 import re
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ import numpy as np
 
 from adagp.files import replace_file
 
-from .cell_netlist import MEMORY, CellNetlist, Instance
+from .cell_netlist import CellNetlist, Instance
 from .power_view import ACTIVITY, SOURCE
 
 _BIT = re.compile(r"(.*?)(?:\[(\d+)\])?")
@@ -69,14 +69,13 @@ class Annotations:
 
 def annotations(netlist: CellNetlist, activity: Activity, *, flip_flops: dict[str, str]) -> Annotations:
     """Sets ``activity`` on what drives the logic of the top of ``netlist``: flip-flops (kinds of cells and their output pins),
-    memories (all bits of one alike), cells :data:`SOURCE`, and inputs. The lines call ``toggle PIN ACTIVITY DUTY`` and
+    cells :data:`SOURCE`, and inputs. The lines call ``toggle PIN ACTIVITY DUTY`` and
     ``toggle_input PORT ACTIVITY DUTY``. What is not a register and not known is quiet."""
     registers = netlist.instances(netlist.top, set(flip_flops))
     known = [activity.of(each.nets(flip_flops[each.kind])[0]) for each in registers]
     mean = _mean(known)
     lines = [_set(register, mean if values is None else values) for register, values in zip(registers, known)]
-    for kind, pin in ((MEMORY, "RD_DATA"), (SOURCE, "Y")):
-        lines += [_set(each, _mean([activity.of(net) for net in each.nets(pin)])) for each in netlist.instances(netlist.top, {kind})]
+    lines += [_set(each, _mean([activity.of(each.nets("Y")[0])])) for each in netlist.instances(netlist.top, {SOURCE})]
     for name in netlist.inputs:
         values = _mean([activity.of(name)])
         lines.append(f"toggle_input {{{name}}} {values[0]:.4g} {values[1]:.4g}")

@@ -75,21 +75,22 @@ class CellNetlist:
         return [_plain(name) for name in re.findall(r"^  input (\\\S+ |\w+);$", self._texts[self.top], re.MULTILINE)]
 
     def alone(self, module: str, source: str) -> "CellNetlist":
-        """``module`` as a whole, in which each output of a module in it is that of a cell ``source``, its pin ``Y``."""
+        """``module`` as a whole, in which each output of a module or memory in it is that of a cell ``source``, its pin
+        ``Y``."""
         def replace(match: re.Match) -> str:
             kind = _plain(match[1])
-            if kind not in self._modules:
+            if kind not in self._modules and kind != MEMORY:
                 return match[0]
             instance = Instance(kind, _plain(match[3]), match[4], "")
-            nets = [net for name in _OUTPUT.findall(self._texts[kind]) for net in instance.nets(_plain(name))]
+            outputs = ["RD_DATA"] if kind == MEMORY else map(_plain, _OUTPUT.findall(self._texts[kind]))
+            nets = [net for name in outputs for net in instance.nets(name)]
             return "\n".join(f"  {source} {_escaped(f'{instance.name}_source{number}')} (\n    .Y({_escaped(net)})\n  );"
                              for number, net in enumerate(nets))
         return CellNetlist(_INSTANCE.sub(replace, self._texts[module]), module)
 
     def clocks(self, pins: Mapping[str, Set[str]]) -> list[str]:
-        """The inputs that are at clock ``pins`` (by kind of cell) of the top itself, and of its memories."""
-        known = {**pins, MEMORY: {"RD_CLK", "WR_CLK"}}
-        nets = {net for each in self._modules[self.top] for pin in known.get(each.kind, ()) for net in each.nets(pin)}
+        """The inputs that are at clock ``pins`` (by kind of cell) of the top itself."""
+        nets = {net for each in self._modules[self.top] for pin in pins.get(each.kind, ()) for net in each.nets(pin)}
         return [name for name in self.inputs if name in nets]
 
     def places(self, path: str = "", module: str | None = None) -> Iterator[tuple[str, str]]:
