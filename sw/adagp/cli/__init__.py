@@ -9,7 +9,7 @@ import argparse
 import sys
 from importlib import import_module
 
-COMMANDS = ("verilog", "package", "simulate", "train", "evaluate", "explore")
+COMMANDS = ("verilog", "package", "board", "simulate", "train", "evaluate", "explore", "synth")
 
 
 class UserError(Exception):

@@ -1,0 +1,42 @@
+"""Lattice ECP5 with Yosys and nextpnr."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from .devices import Device, named
+from .nextpnr import SEEDS, Family, implement
+from .results import Ecp5
+
+SPEED, PACKAGE = "6", "CABGA381"
+
+
+def _device(name: str, lut: int, bram: int, dsp: int) -> Device:
+    return Device(name=name, capacity={"lut": lut, "ff": lut, "bram": bram, "dsp": dsp}, memory_bits=bram * 18 * 1024)
+
+
+DEVICES = _device("85k", 83_640, 208, 156), _device("45k", 43_848, 108, 72), _device("25k", 24_288, 56, 28)
+"""LFE5U-85F, -45F and -25F, from Lattice's FPGA-DS-02012."""
+
+#: A pair of carry bits takes two LUT4, a memory of 16 words of 4 bits takes four and the two of the slice that writes it.
+#: The multiplexers of wide functions take none.
+_COSTS = {"LUT4": ("lut", 1), "CCU2C": ("lut", 2), "TRELLIS_DPR16X4": ("lut", 6), "TRELLIS_FF": ("ff", 1), "DP16KD": ("bram", 1),
+          "MULT18X18D": ("dsp", 1)}
+
+
+def _place(device: str, clock_mhz: float) -> tuple[Sequence[str], dict[str, str]]:
+    return (f"--{device}", "--speed", SPEED, "--package", PACKAGE, "--lpf", "clock.lpf", "--lpf-allow-unconstrained",
+            "--textcfg", "placed.config"), {"clock.lpf": f'FREQUENCY PORT "clock" {clock_mhz:g} MHZ;\n'}
+
+
+FAMILY = Family(
+    name="ecp5", synthesise=lambda device, module: [f"synth_ecp5 -top {module} -run begin:check"], costs=_COSTS,
+    library="read_verilog -lib -specify +/lattice/cells_sim_ecp5.v +/lattice/cells_bb_ecp5.v", place=_place, placed="placed.config",
+    packer=("ecppack", "--compress", "placed.config", "scan.bit"), bitstream="scan.bit")
+
+
+def synthesise(source: str, *, top: str, clock: str, device: str, clock_mhz: float, folder: Path, cache: Path,
+               seeds: Sequence[int] = SEEDS) -> Ecp5:
+    """See :func:`.nextpnr.implement`; speed grade 6."""
+    found = implement(FAMILY, named(DEVICES, device), source, top=top, clock=clock, clock_mhz=clock_mhz, folder=folder, cache=cache,
+                      seeds=seeds)
+    return Ecp5(device=device, **vars(found), **found.modules[0].total)
