@@ -39,6 +39,13 @@ def paper(run: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def synth(run: nox.Session) -> None:
+    """Synthesise: the four designs on 7-series FPGAs, an element everywhere; -- --all for hours more; tables in build/synth."""
+    run.install("-e", ".[hardware,sim,reports,synth]")
+    run.run("python", "-m", "adagp_flows.synthesis.presets", *run.posargs)
+
+
+@nox.session(default=False)
 def bench(run: nox.Session) -> None:
     """Measure utilisation, the designs, accuracy against speed, simulation speed, Verilog; report in build/bench."""
     install(run)

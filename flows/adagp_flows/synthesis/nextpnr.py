@@ -81,13 +81,14 @@ def implement(family: Family, device: Device, source: str, *, top: str, clock: s
     nextpnr, packer = find(family.nextpnr), find(family.packer[0])
     chain, harness = scan_chain(source, top=top, clock=clock)
     hierarchy = Hierarchy.of(source + harness, chain)
-    finished = synthesise_modules(hierarchy, lambda module, text: _synthesis(family, device, module, text), cache)
+    finished = synthesise_modules(hierarchy, lambda module, text: synthesis_job(family, device, module, text), cache)
     whole, *modules = areas(hierarchy, finished, lambda cells: family.resources(cells, list(device.capacity)))
     replace_file(folder / "modules.csv", lambda path: path.write_text(table(tuple(modules))))
     check_counted(whole.total, device)
     netlist = run(_assembly(family, chain, [finished[name].read("netlist.v") for name in hierarchy.modules]), folder / "netlist")
     text = netlist.read("netlist.json")
-    placed = dict(zip(seeds, run_all([(_placement(family, device, top, text, clock_mhz, seed), folder / f"seed{seed}") for seed in seeds])))
+    jobs = [(_placement(family, device, top, text, clock_mhz, seed), folder / f"seed{seed}") for seed in seeds]
+    placed = dict(zip(seeds, run_all(jobs)))
     reports = {seed: json.loads(run.read("report.json")) for seed, run in placed.items()}
     fmax = {seed: _fmax(report) for seed, report in reports.items()}
     _pack(family, top, placed[max(fmax, key=fmax.get)], folder)
@@ -111,7 +112,7 @@ def _fmax(report: Mapping) -> float:
     return clock["achieved"]
 
 
-def _synthesis(family: Family, device: Device, module: Module, source: str) -> Job:
+def synthesis_job(family: Family, device: Device, module: Module, source: str) -> Job:
     """Yosys on one module, whose children are black boxes."""
     script = ["read_verilog module.v", *family.synthesise(device.name, module.name), "autoname", "tee -q -o stat.json stat -json",
               "write_verilog -noattr netlist.v"]
@@ -123,13 +124,15 @@ def _assembly(family: Family, top: str, netlists: Sequence[str]) -> Job:
     """Yosys: the netlists of all modules as that of the whole."""
     script = [family.library, "read_verilog modules.v", f"hierarchy -check -top {top}", "flatten", "opt_clean", "blackbox =A:whitebox",
               "write_json netlist.json"]
-    return Job(name=f"{family.name} netlist of {top}", inputs={"modules.v": "\n".join(netlists), "script.ys": "\n".join(script) + "\n"},
-               commands=(("yosys", "script.ys"),), outputs=("netlist.json",), tools=(find("yosys"),))
+    return Job(name=f"{family.name} netlist of {top}", commands=(("yosys", "script.ys"),),
+               inputs={"modules.v": "\n".join(netlists), "script.ys": "\n".join(script) + "\n"},
+               outputs=("netlist.json",), tools=(find("yosys"),))
 
 
 def _placement(family: Family, device: Device, top: str, netlist: str, clock_mhz: float, seed: int) -> Job:
     arguments, files = family.place(device.name, clock_mhz)
-    command = (family.nextpnr, *arguments, "--json", "netlist.json", "--seed", str(seed), "--timing-allow-fail", "--report", "report.json")
+    command = (family.nextpnr, *arguments, "--json", "netlist.json", "--seed", str(seed), "--timing-allow-fail",
+               "--report", "report.json")
     return Job(name=f"{family.name} {top} seed {seed}", inputs={"netlist.json": netlist, **files}, commands=(command,),
                outputs=("report.json", family.placed), tools=(find(family.nextpnr),))
 

@@ -33,9 +33,9 @@ ANY = "any"
 """In place of a device: cells are counted, be they more than any device has, as the paper's block memories are."""
 
 
-def smallest(result: Xc7) -> str | None:
-    """The device with the fewest LUTs that has room for ``result``, if there is one."""
-    fitting = [device for device in DEVICES if not devices.excess(_counted(result.as_json()), device)]
+def smallest(resources: Mapping[str, int]) -> str | None:
+    """The device with the fewest LUTs that has room for ``resources``, those of :class:`Xc7`; None if none has."""
+    fitting = [device for device in DEVICES if not devices.excess(_counted(resources), device)]
     return min(fitting, key=lambda device: device.capacity["lut"]).name if fitting else None
 
 
