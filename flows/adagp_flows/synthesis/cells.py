@@ -2,8 +2,9 @@
 
 What the figures are: cells before placement. Nets have the capacitance of the pins on them and no
 wires, the clock arrives everywhere at once and has no tree. Area is that of the cells, without the
-gaps of a floor plan. Memories are neither in the area nor in the power: the library has none. Paths
-through them have the times that :mod:`.memory_cells` assumes.
+gaps of a floor plan. Nets of many loads have trees of buffers (:mod:`.buffering`). Memories are
+neither in the area nor in the power: the library has none. Paths through them have the times that
+:mod:`.memory_cells` assumes.
 """
 
 import re
