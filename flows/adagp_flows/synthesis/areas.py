@@ -10,6 +10,8 @@ from .jobs import Finished
 from .modules import Hierarchy
 from .results import ModuleArea
 
+_WITH_CHILDREN = " with children"
+
 STATISTICS = "stat.json"
 """Written by each module's job: ``tee -q -o stat.json stat -json``."""
 
@@ -33,12 +35,23 @@ def cells(statistics: str, module: str) -> Counter:
 
 
 def table(found: tuple[ModuleArea, ...]) -> str:
-    """As CSV, a row per module: instances, resources of one instance alone, and of one with all below it."""
+    """As CSV, a row per module: instances, resources of one instance alone, and of one with all below it, modules in one."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     resources = list(found[0].own)
-    writer.writerow(["module", "instances", *resources, *(f"{resource} with children" for resource in resources)])
+    writer.writerow(["module", "instances", *resources, *(resource + _WITH_CHILDREN for resource in resources), "children"])
     for area in found:
         writer.writerow([area.module, area.instances, *(area.own[resource] for resource in resources),
-                         *(area.total[resource] for resource in resources)])
+                         *(area.total[resource] for resource in resources),
+                         " ".join(f"{count}×{child}" for child, count in area.children.items())])
     return text.getvalue()
+
+
+def read(text: str) -> tuple[ModuleArea, ...]:
+    """What :func:`table` wrote."""
+    rows = list(csv.DictReader(io.StringIO(text)))
+    resources = [name.removesuffix(_WITH_CHILDREN) for name in rows[0] if name.endswith(_WITH_CHILDREN)]
+    return tuple(ModuleArea(
+        module=row["module"], instances=int(row["instances"]), own={name: int(row[name]) for name in resources},
+        total={name: int(row[name + _WITH_CHILDREN]) for name in resources},
+        children={child: int(count) for count, child in (each.split("×") for each in row["children"].split())}) for row in rows)

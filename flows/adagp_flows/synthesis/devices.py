@@ -3,8 +3,6 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from adagp.spec.config import AcceleratorConfig
-
 
 @dataclass(frozen=True, kw_only=True)
 class Device:
@@ -14,6 +12,10 @@ class Device:
     name: str
     capacity: Mapping[str, int]
     memory_bits: int
+
+
+_MULTIPLIERS_USED = 16
+"""Of devices with fewer the targets use none: they multiply in logic."""
 
 
 class DoesNotFit(ValueError):
@@ -28,15 +30,14 @@ def named(devices: Iterable[Device], name: str) -> Device:
     return known[name]
 
 
-def check_possible(config: AcceleratorConfig, device: Device) -> None:
+def check_possible(*, elements: int, memory_bits: int, device: Device) -> None:
     """Refuses, before hours are spent, what certainly needs more than ``device`` has: a multiplier for each element of the
-    arrays where the device has multipliers, and the bits of the large memories. :class:`DoesNotFit`."""
-    elements, bits = _least(config)
-    multipliers = device.capacity.get("dsp", 0)
-    if 0 < multipliers < elements:
+    arrays, unless the target multiplies in logic, and the bits of the large memories. :class:`DoesNotFit`."""
+    multipliers = device.capacity["dsp"]
+    if _MULTIPLIERS_USED <= multipliers < elements:
         raise DoesNotFit(f"{device.name} has {multipliers:,} multipliers, and the {elements:,} elements of the arrays need one each")
-    if bits > device.memory_bits:
-        raise DoesNotFit(f"{device.name} has {device.memory_bits:,} bits of block memory, and the memories need {bits:,}")
+    if memory_bits > device.memory_bits:
+        raise DoesNotFit(f"{device.name} has {device.memory_bits:,} bits of block memory, and the memories need {memory_bits:,}")
 
 
 def check_counted(counted: Mapping[str, int], device: Device) -> None:
@@ -49,12 +50,3 @@ def excess(counted: Mapping[str, int], device: Device) -> list[str]:
     """What ``device`` has less of than ``counted``, in words; empty if the design fits."""
     return [f"{resource} {counted[resource]:,} of {capacity:,}" for resource, capacity in device.capacity.items()
             if counted[resource] > capacity]
-
-
-def _least(config: AcceleratorConfig) -> tuple[int, int]:
-    """Elements of the arrays, bits of operand, vector and predictor memories."""
-    arrays = [config.array] + [config.predictor_array] * config.design.has_predictor_array
-    elements = sum(array.rows * array.columns for array in arrays)
-    operands = sum(array.stream_elements + array.stationary_elements for array in arrays)
-    words = config.vector_elements + config.predictor_elements * config.design.has_predictor_memory
-    return elements, operands * config.operand.bits + words * config.accumulator.bits

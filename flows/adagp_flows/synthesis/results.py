@@ -17,7 +17,7 @@ class ModuleArea:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Result:
+class Result:
     """``tools``: the version of each one that was used. ``modules``: parents before their children, the top first;
     empty where the target does not tell modules apart."""
 
@@ -31,8 +31,8 @@ class _Result:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Xc7(_Result):
-    """On a 7-series FPGA, before placement. ``lut`` counts all LUTs: of logic and inverters, of ``srl`` shift registers,
+class Xc7(Result):
+    """On a 7-series FPGA, before placement; ``device`` is ``any`` where the size of the FPGA was not asked about. ``lut`` counts all LUTs: of logic and inverters, of ``srl`` shift registers,
     and of ``lutram``, in both of which a LUT is what one six-input LUT of a SLICEM holds. ``fmax_mhz`` and
     ``power_w`` are None unless Vivado has placed and routed the design."""
 
@@ -52,7 +52,7 @@ class Xc7(_Result):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ecp5(_Result):
+class Ecp5(Result):
     """On an ECP5, placed and routed. ``fmax_mhz`` is the median of ``fmax_by_seed``; ``lut`` counts LUT4, those of carry
     chains and distributed memory included, ``bram`` blocks of 18 Kbit (DP16KD), ``dsp`` MULT18X18D."""
 
@@ -67,9 +67,9 @@ class Ecp5(_Result):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ice40(_Result):
-    """On an iCE40, placed and routed. ``lut`` counts logic cells, each a LUT4 with a flip-flop; ``bram`` blocks of 4 Kbit,
-    ``spram`` of 256 Kbit."""
+class Ice40(Result):
+    """On an iCE40, placed and routed. A logic cell holds one ``lut`` and one ``ff``; ``bram`` blocks are of 4 Kbit, ``spram``
+    of 256 Kbit."""
 
     device: str
     fmax_mhz: float
@@ -79,10 +79,11 @@ class Ice40(_Result):
     bram: int
     spram: int
     dsp: int
+    critical_path: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cells(_Result):
+class Cells(Result):
     """In standard cells, before placement. Memories are macros that are not in ``area_um2``; ``memory_bits`` counts their
     bits. ``power_w`` is None without recorded activity."""
 

@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 from adagp.files import replace_file
@@ -28,11 +29,19 @@ DEVICES = (_device("xc7a35t", 20_800, 50, 90), _device("xc7a100t", 63_400, 135, 
 VC707 = "xc7vx485t"
 """The device of the board that the paper used."""
 
+ANY = "any"
+"""In place of a device: cells are counted, be they more than any device has, as the paper's block memories are."""
 
-def excess(result: Xc7) -> list[str]:
-    """What of ``result`` its device has less of, in words; empty if it fits. Two RAMB18 share a RAMB36."""
-    counted = {"lut": result.lut, "ff": result.ff, "ramb36": result.ramb36 + -(-result.ramb18 // 2), "dsp": result.dsp}
-    return devices.excess(counted, devices.named(DEVICES, result.device))
+
+def smallest(result: Xc7) -> str | None:
+    """The device with the fewest LUTs that has room for ``result``, if there is one."""
+    fitting = [device for device in DEVICES if not devices.excess(_counted(result.as_json()), device)]
+    return min(fitting, key=lambda device: device.capacity["lut"]).name if fitting else None
+
+
+def _counted(resources: Mapping[str, int]) -> dict[str, int]:
+    """By what devices have: two RAMB18 share a RAMB36."""
+    return {**resources, "ramb36": resources["ramb36"] + -(-resources["ramb18"] // 2)}
 
 
 #: Steps of ``synth_xilinx`` by label. A module without memories leaves out those that read large libraries for them.
@@ -44,15 +53,17 @@ def synthesise(source: str, *, top: str, device: str, folder: Path, cache: Path)
     """The module ``top`` of the Verilog ``source``, with all below it.
 
     Leaves ``modules.csv`` and the netlist ``netlist.v`` in ``folder``; the runs of Yosys are kept in ``cache``, which
-    designs may share. The result may exceed ``device``. ``JobError``, ``MissingTool``.
+    designs may share. ``device`` is one of :data:`DEVICES` or :data:`ANY`. ``DoesNotFit`` once Yosys has counted,
+    ``JobError``, ``MissingTool``.
     """
-    devices.named(DEVICES, device)
     hierarchy = Hierarchy.of(source, top)
     finished = synthesise_modules(hierarchy, _job, cache)
     modules = areas(hierarchy, finished, resources)
     netlist = "\n".join(finished[module].read("netlist.v") for module in hierarchy.modules)
     replace_file(folder / "netlist.v", lambda path: path.write_text(netlist))
     replace_file(folder / "modules.csv", lambda path: path.write_text(table(modules)))
+    if device != ANY:
+        devices.check_counted(_counted(modules[0].total), devices.named(DEVICES, device))
     return Xc7(tools=finished[top].job.versions, modules=modules, device=device, **modules[0].total)
 
 

@@ -4,8 +4,8 @@ from collections import Counter
 
 import pytest
 
-from adagp_flows.synthesis import ecp5, xc7
-from adagp_flows.synthesis.areas import cells
+from adagp_flows.synthesis import areas, ecp5, ice40, nextpnr, xc7
+from adagp_flows.synthesis.devices import DoesNotFit
 from adagp_flows.synthesis.harness import scan_chain
 
 SOURCE = """module square(clk, a, q);
@@ -39,7 +39,8 @@ def test_a_7_series_device_gets_its_cells_counted(tmp_path):
     assert (result.dsp, result.ramb36, result.lut) == (2, 0, 0)
     assert [(area.module, area.instances, area.total["dsp"]) for area in result.modules] == [("both", 1, 2), ("square", 2, 1)]
     assert (tmp_path / "both" / "modules.csv").read_text().splitlines()[2].startswith("square,2,")
-    assert xc7.excess(result) == []
+    assert areas.read((tmp_path / "both" / "modules.csv").read_text()) == result.modules
+    assert xc7.smallest(result) == "xc7a35t"
 
 
 def test_an_ecp5_is_placed_with_each_seed(tmp_path):
@@ -50,6 +51,21 @@ def test_an_ecp5_is_placed_with_each_seed(tmp_path):
     assert 50 < result.fmax_mhz < 500
     assert (tmp_path / "both" / "scan.bit").stat().st_size > 10_000
     assert any("design." in line for line in result.critical_path)
+
+
+def test_an_ice40_multiplies_in_logic(tmp_path):
+    result = ice40.synthesise(SOURCE, top="both", clock="clk", device="hx1k", clock_mhz=50, seeds=(1,), folder=tmp_path / "both",
+                              cache=tmp_path / "cache")
+    assert (result.dsp, result.bram, result.ff) == (0, 0, 32)
+    assert result.lut > 60 and 20 < result.fmax_mhz < 300
+    assert (tmp_path / "both" / "scan.bin").stat().st_size > 10_000
+
+
+def test_what_a_device_has_not_got_is_told_once_it_is_counted(tmp_path):
+    with pytest.raises(DoesNotFit, match=r"hx1k is too small: the design needs lut \S+ of 1,280"):
+        ice40.synthesise(SOURCE.replace("[7:0]", "[31:0]").replace("[15:0]", "[31:0]"), top="both", clock="clk", device="hx1k",
+                         clock_mhz=50, folder=tmp_path / "both", cache=tmp_path / "cache")
+    assert (tmp_path / "both" / "modules.csv").exists()
 
 
 def test_the_chain_has_a_register_for_each_bit_of_the_ports():
@@ -66,7 +82,8 @@ def test_a_chain_needs_the_clock():
 
 
 def test_carries_and_memories_of_an_ecp5_take_luts():
-    counted = ecp5.resources(Counter({"LUT4": 10, "CCU2C": 3, "TRELLIS_DPR16X4": 2, "PFUMX": 4, "TRELLIS_FF": 7, "DP16KD": 1, "leaf": 9}))
+    counted = ecp5.FAMILY.resources(Counter({"LUT4": 10, "CCU2C": 3, "TRELLIS_DPR16X4": 2, "PFUMX": 4, "TRELLIS_FF": 7, "DP16KD": 1,
+                                            "leaf": 9}), ["lut", "ff", "bram", "dsp"])
     assert counted == {"lut": 10 + 6 + 12, "ff": 7, "bram": 1, "dsp": 0}
 
 
@@ -80,9 +97,9 @@ def test_the_slowest_path_is_told_in_the_designs_names():
     steps = [{"delay": 0.5, "type": "clk-to-q", "to": {"cell": "design.sum.total_TRELLIS_FF_Q_1"}},
              {"delay": 1.25, "type": "routing", "net": "design.sum.total[3]", "to": {"cell": "x"}}]
     report = {"critical_paths": [{"from": "<async>", "to": "posedge clk", "path": []}, {"from": "posedge clk", "to": "posedge clk", "path": steps}]}
-    assert ecp5.critical_path(report) == ("  0.50 clk-to-q design.sum.total", "  1.25 routing  design.sum.total[3]")
+    assert nextpnr.critical_path(report) == ("  0.50 clk-to-q design.sum.total", "  1.25 routing  design.sum.total[3]")
 
 
 def test_an_unmapped_cell_is_an_error():
     with pytest.raises(ValueError, match=r"Yosys left a cell in top that no device has: \$mul"):
-        cells('{"modules": {"\\\\top": {"num_cells_by_type": {"LUT4": 1, "$mul": 2}}}}', "top")
+        areas.cells('{"modules": {"\\\\top": {"num_cells_by_type": {"LUT4": 1, "$mul": 2}}}}', "top")
