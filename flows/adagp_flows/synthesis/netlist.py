@@ -27,12 +27,12 @@ from adagp_tb.comparison import assert_same_programs
 from adagp_tb.random_programs import MEMORY_BYTES
 from adagp_tb.rtl_machine import RtlMachine
 
-from . import ecp5, xc7
+from . import ecp5, nextpnr, xc7
 from .models import with_models
 from .modules import Hierarchy, synthesise_modules
 
-CACHE = Path("build/synth/modules")
-TARGETS = {"xc7": xc7._job, "ecp5": ecp5._job}
+CACHE = Path("build/synth/cache")
+TARGETS = {"xc7": xc7.synthesis, "ecp5": partial(nextpnr.synthesis, ecp5.FAMILY, ecp5.DEVICES[0])}
 
 _ARRAY, _MACHINE = "top", "adagp"  # the modules that the benches drive
 _STALLS = (0.0, 0.9, 0.4)
@@ -48,7 +48,7 @@ Synthesise = Callable[[str], str]
 def cells(verilog: str, *, top: str, target: str, cache: Path = CACHE) -> str:
     """The netlist of ``top`` for ``target``, a key of :data:`TARGETS`. ``JobError``."""
     hierarchy = Hierarchy.of(verilog, top)
-    finished = synthesise_modules(hierarchy, TARGETS[target], cache)
+    finished = synthesise_modules(hierarchy, TARGETS[target], cache / target)
     return "\n".join(finished[module].read("netlist.v") for module in hierarchy.modules)
 
 
