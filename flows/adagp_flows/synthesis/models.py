@@ -1,7 +1,8 @@
 """Synthesised netlists that simulate: the cells of an FPGA, with Yosys' own models of them.
 
 Of block RAM and of the multiplier of ECP5 Yosys has the ports only. What they do is added here and in
-``block_ram.v``, after the manufacturers' manuals; what of them Yosys does not use is refused.
+``block_ram.v``, after the manufacturers' manuals; what of them Yosys does not use is refused, by an instance of a module
+that there is not.
 """
 
 import re
@@ -63,7 +64,7 @@ def _xc7_block_ram(half: int) -> str:
                    'EN_ECC_WRITE != "FALSE"']
     address = f"{half // 16 + 12}:0"
     return f"""
-    if ({" || ".join(unused)}) $fatal(1, "no model of such a block RAM");
+    if ({" || ".join(unused)}) no_model_of_such_a_block_ram refused();
     block_ram #(.HALF({half}), .READ_WIDTH_A(READ_WIDTH_A), .READ_WIDTH_B(READ_WIDTH_B),
         .WRITE_WIDTH_A(WRITE_WIDTH_A), .WRITE_WIDTH_B(WRITE_WIDTH_B),
         .WRITE_MODE_A(WRITE_MODE_A), .WRITE_MODE_B(WRITE_MODE_B),
@@ -99,7 +100,7 @@ def _ecp5_block_ram() -> str:
                 f'WRITEMODE_{port} == "WRITETHROUGH" ? "WRITE_FIRST" : "READBEFORE"')
 
     return f"""
-    if ({" || ".join(unused)}) $fatal(1, "no model of such a block RAM");
+    if ({" || ".join(unused)}) no_model_of_such_a_block_ram refused();
     always @* if (RSTA || RSTB || {_descending("CSA", 3)} || {_descending("CSB", 3)})
         $fatal(1, "no model of such a block RAM");
     block_ram #(.HALF(16),
@@ -120,7 +121,7 @@ def _ecp5_block_ram() -> str:
 
 _ECP5_MULTIPLIER = f"""
     if (REG_INPUTA_CLK != "NONE" || REG_INPUTB_CLK != "NONE" || REG_PIPELINE_CLK != "NONE" || REG_OUTPUT_CLK != "NONE")
-        $fatal(1, "no model of a multiplier with registers");
+        no_model_of_a_multiplier_with_registers refused();
     wire signed [18:0] left = {{SIGNEDA & A17, {_descending("A", 18)[1:-1]}}};
     wire signed [18:0] right = {{SIGNEDB & B17, {_descending("B", 18)[1:-1]}}};
     wire signed [37:0] product = left * right;
