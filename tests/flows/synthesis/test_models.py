@@ -42,11 +42,11 @@ class Memory:
                 f"initial for (i = 0; i < {self.depth}; i = i + 1) {name}[i] = 0;"]
         text += [f"always @(posedge clk) if (random[{64 + part}]) {name}[write{n}][{part * self.granule} +: {self.granule}] <= "
                  f"random[{128 + part * self.granule} +: {self.granule}];" for part in range(parts)]
-        text += [f"always @(posedge clk) if (enable{n}) out{n} <= {name}[read{n}];"]
+        text += [f"always @(posedge clk) if (enable{n}) begin out{n} <= {name}[read{n}];"]
         if self.read == "new":
-            text += [f"always @(posedge clk) if (enable{n} && random[{64 + part}] && read{n} == write{n}) "
-                     f"out{n}[{part * self.granule} +: {self.granule}] <= random[{128 + part * self.granule} +: {self.granule}];"
-                     for part in range(parts)]
+            text += [f"if (random[{64 + part}] && read{n} == write{n}) out{n}[{part * self.granule} +: {self.granule}] <= "
+                     f"random[{128 + part * self.granule} +: {self.granule}];" for part in range(parts)]
+        text += ["end"]
         return "\n".join(f"  {line}" for line in text)
 
 
