@@ -18,7 +18,7 @@ from adagp_hdl.interfaces import instruction_bits
 from adagp_hdl.memory.operand import OperandMemory
 from adagp_hdl.verilog import convert
 
-from .verilator import build
+from .verilator import NETLIST_OPTIMISE, build
 
 _DRIVER = Path(__file__).parent / "array.cpp"
 
@@ -102,7 +102,8 @@ class CompiledArray:
         harness = ArrayHarness(rows, columns, elements, words)
         self.rows, self.columns, self.lanes, self.elements, self.words = rows, columns, harness.lanes, elements, words
         verilog = convert(harness, name="top")
-        self._library = ctypes.CDLL(str(build(synthesise(verilog) if synthesise else verilog, _DRIVER)))
+        library = build(synthesise(verilog), _DRIVER, optimise=NETLIST_OPTIMISE) if synthesise else build(verilog, _DRIVER)
+        self._library = ctypes.CDLL(str(library))
         self._library.run.restype = ctypes.c_uint64
 
     def __call__(self, instructions: list[Array], stream: np.ndarray, stationary: np.ndarray, vector: np.ndarray, *,

@@ -120,7 +120,9 @@ class RtlMachine:
 def library(config: AcceleratorConfig, *, trace: bool = False, synthesise: Callable[[str], str] | None = None) -> Path:
     """The compiled simulation of ``config``; from the cache unless hardware or spec have changed."""
     verilog = _verilog(config)
-    return verilator.build(synthesise(verilog) if synthesise else verilog, DRIVER, control=CONTROL, trace=trace)
+    if synthesise:
+        return verilator.build(synthesise(verilog), DRIVER, trace=trace, optimise=verilator.NETLIST_OPTIMISE)
+    return verilator.build(verilog, DRIVER, control=CONTROL, trace=trace)
 
 
 def _verilog(config: AcceleratorConfig) -> str:
