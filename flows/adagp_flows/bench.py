@@ -6,7 +6,8 @@ unit), ``vgg`` (each pass of VGG13's convolutions against its roofline; an hour)
 ``products`` (the processing element on all 2³² operand pairs; minutes) and ``designs`` (what predicted
 gradients save on blocks of well-known networks; an hour), ``frontier`` (accuracy against speed of
 schedules and predictors; half an hour), ``wallclock`` (seconds of a batch in PyTorch, plain and
-predicted) and ``costs`` (how fast the cost models answer). All by default. Figures of one run stand in
+predicted), ``costs`` (how fast the cost models answer) and ``estimates`` (whole networks estimated
+against compiled programs; minutes). All by default. Figures of one run stand in
 ``build/bench/report.json``; a part that is not measured keeps its former figures.
 """
 
@@ -19,6 +20,7 @@ from adagp_tb import arithmetic_bench, bench as simulator_bench, depthwise_bench
 
 from .costs_bench import costs
 from .designs_bench import designs
+from .estimate_bench import estimates
 from .frontier_bench import frontier
 from .parts import run_parts
 from .wallclock_bench import wallclock
@@ -96,7 +98,7 @@ def products() -> dict:
 
 
 PARTS = {part.__name__: part for part in (passes, depthwise, vgg, simulator, verilog, products, designs, frontier,
-                                         wallclock, costs)}
+                                         wallclock, costs, estimates)}
 
 
 if __name__ == "__main__":

@@ -36,20 +36,21 @@ class Exploration:
     shares: Shares
     predictor: PredictorConfig = PredictorConfig()
     memory: ExternalMemory = ExternalMemory()
+    estimated: bool = False
 
     @property
     def sweep(self) -> dict:
         """What decides about an outcome, for the journal."""
         return {"network": self.title, "input": list(self.input_shape), "base": repr(self.base),
                 "shares": [float(share) for share in (self.shares.warmup, self.shares.bp, self.shares.gp)],
-                "predictor": asdict(self.predictor), "memory": asdict(self.memory)}
+                "predictor": asdict(self.predictor), "memory": asdict(self.memory), "estimated": self.estimated}
 
     def outcome(self, point: Point) -> Outcome:
         """What cannot be mapped has an error."""
         try:
             config = point.config(self.base)
             costs = phases(self.make(), config, batch=point.batch, input_shape=self.input_shape, predictor=self.predictor,
-                           memory=self.memory)
+                           memory=self.memory, estimated=self.estimated)
         except (CompileError, ValueError) as error:
             return Outcome(point=point, error=str(error))
         return Outcome(

@@ -1,4 +1,4 @@
-"""What training a network costs on this project's own machine, from its compiled programs."""
+"""What training a network costs on this project's own machine, from its compiled programs or an estimate of them."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -6,18 +6,20 @@ from dataclasses import asdict, dataclass
 from torch import nn
 
 from adagp.compiler import PredictorConfig, compile_training
-from adagp.cost.machine import ExternalMemory, WorkCost, by_work, training_cost
+from adagp.cost.machine import ExternalMemory, PhaseEstimate, WorkCost, by_work, network_cost, training_cost
 from adagp.cost.schedules import Shares
 from adagp.spec.config import AcceleratorConfig, Design
 from adagp.spec.schedule import Phase
 
 PHASES = {Phase.EVALUATE: "evaluation", Phase.BP: "warm-up, Phase BP", Phase.GP: "Phase GP"}
 """What they are called."""
+NOT_HIDDEN = "", "predictor, not hidden"
 
 
 @dataclass(frozen=True, kw_only=True)
 class PhaseCost:
-    """A batch: cycles, bytes over the bus (those of the program are fetched), and by (layer, work) what they are for."""
+    """A batch: cycles, bytes over the bus (those of the program are fetched), and by (layer, work) what they are for. Work
+    beside that of the main array has no cycles but those ``NOT_HIDDEN``."""
 
     cycles: int
     bytes_read: int
@@ -35,6 +37,7 @@ class MachineEvaluation:
     batch: int
     shares: Shares
     designs: Mapping[Design, Mapping[Phase, PhaseCost]]
+    estimated: bool
 
     def mean_cycles(self, design: Design) -> float:
         """Of a batch of the run."""
@@ -47,10 +50,14 @@ class MachineEvaluation:
 
 def phases(model: nn.Module, config: AcceleratorConfig, *, batch: int, input_shape: tuple[int, ...],
            predictor: PredictorConfig = PredictorConfig(), memory: ExternalMemory = ExternalMemory(),
-           progress: Callable[[str], None] = lambda text: None) -> dict[Phase, PhaseCost]:
-    """Compiles ``model`` and follows its programs instruction by instruction. CompileError for what the machine has no
-    mapping for."""
+           progress: Callable[[str], None] = lambda text: None, estimated: bool = False) -> dict[Phase, PhaseCost]:
+    """Compiles ``model`` and follows its programs instruction by instruction, or with ``estimated`` does neither.
+    CompileError for what the machine has no mapping for."""
     design = config.design.name.lower()
+    if estimated:
+        progress(f"{design}: estimates")
+        network = network_cost(model, config, batch=batch, input_shape=input_shape, predictor=predictor, memory=memory)
+        return {phase: _estimate(network.phases[phase]) for phase in PHASES if phase in network.phases}
     progress(f"{design}: compiles")
     training = compile_training(model, config, batch=batch, input_shape=input_shape, predictor=predictor)
     found = {}
@@ -64,11 +71,19 @@ def phases(model: nn.Module, config: AcceleratorConfig, *, batch: int, input_sha
     return found
 
 
+def _estimate(phase: PhaseEstimate) -> PhaseCost:
+    work = {(purpose.layer, purpose.work): WorkCost(cycles=0 if each.beside else round(each.cycles), bytes_read=each.bytes_read,
+                                                    bytes_written=each.bytes_written) for purpose, each in phase.works.items()}
+    return PhaseCost(cycles=round(phase.cycles), bytes_read=phase.bytes_read, bytes_fetched=phase.bytes_fetched,
+                     bytes_written=phase.bytes_written, work=work | {NOT_HIDDEN: WorkCost(cycles=round(phase.exposed))})
+
+
 def evaluate(model: nn.Module, config: AcceleratorConfig, *, shares: Shares, batch: int,
-             memory: ExternalMemory = ExternalMemory(), designs: Sequence[Design] = tuple(Design), **options) -> MachineEvaluation:
+             memory: ExternalMemory = ExternalMemory(), designs: Sequence[Design] = tuple(Design), estimated: bool = False,
+             **options) -> MachineEvaluation:
     """With each design, the baseline among them; ``options`` as of :func:`phases`."""
-    return MachineEvaluation(config=config, memory=memory, batch=batch, shares=shares, designs={
-        design: phases(model, config.with_design(design), batch=batch, memory=memory, **options)
+    return MachineEvaluation(config=config, memory=memory, batch=batch, shares=shares, estimated=estimated, designs={
+        design: phases(model, config.with_design(design), batch=batch, memory=memory, estimated=estimated, **options)
         for design in dict.fromkeys((Design.BASELINE, *designs))})
 
 
@@ -84,7 +99,7 @@ def text(title: str, evaluation: MachineEvaluation, *, layers: bool = False) -> 
     """A table with a column for each design, and with ``layers`` what each layer's work of each phase takes."""
     config, shares = evaluation.config, evaluation.shares
     lines = [f"{title} on the {config.rows}×{config.columns} machine, bus of {config.bus_bits} bits, memory of "
-             f"{evaluation.memory.latency} cycles, batch of {evaluation.batch}",
+             f"{evaluation.memory.latency} cycles, batch of {evaluation.batch}{', estimated' if evaluation.estimated else ''}",
              f"of all batches warm-up {float(shares.warmup):.1%}, Phase BP {float(shares.bp):.1%}, Phase GP {float(shares.gp):.1%}", ""]
     designs = evaluation.designs
     rows = [["", *(design.name.lower() for design in designs)]]
@@ -117,7 +132,7 @@ def _aligned(cells: Sequence[Sequence[str]]) -> str:
 
 def as_json(title: str, evaluation: MachineEvaluation) -> dict:
     return {
-        "network": title, "batch": evaluation.batch, "memory": asdict(evaluation.memory),
+        "network": title, "estimated": evaluation.estimated, "batch": evaluation.batch, "memory": asdict(evaluation.memory),
         "machine": {name: getattr(evaluation.config, name) for name in ("rows", "columns", "bus_bits")},
         "shares": {name: float(getattr(evaluation.shares, name)) for name in ("warmup", "bp", "gp")},
         "designs": {design.name: {"speedup": evaluation.speedup(design), "phases": {

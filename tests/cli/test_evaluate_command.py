@@ -264,6 +264,21 @@ def test_machine_tells_cycles_and_bytes_of_its_programs_by_design_and_layer(caps
     assert re.search(r"0 weight gradient +[\d,]+", out) and "4 predict" in out
 
 
+def test_machine_is_estimated_without_compiling(capsys, folder):
+    assert cli.main([*MACHINE, "-o", "followed.json"]) == 0
+    assert cli.main([*MACHINE, "-o", "estimated.json", "--estimate"]) == 0
+    out, err = capsys.readouterr()
+    assert "batch of 2, estimated" in out and "mine:network, max: estimates" in err
+    followed, estimated = (json.loads((folder / f"{name}.json").read_text())[0]["designs"] for name in ("followed", "estimated"))
+    for design, phases in followed.items():
+        assert set(phases["phases"]) == set(estimated[design]["phases"])
+        for phase, cost in phases["phases"].items():
+            guess = estimated[design]["phases"][phase]
+            assert guess["cycles"] == pytest.approx(cost["cycles"], rel=0.25)
+            assert guess["cycles"] == pytest.approx(sum(work["cycles"] for work in guess["work"]), abs=len(guess["work"]))
+            assert all(guess[name] == cost[name] for name in ("bytes_read", "bytes_fetched", "bytes_written"))
+
+
 def test_slower_memory_costs_the_machine_cycles(capsys):
     outputs = []
     for latency in ("5", "90"):
@@ -277,6 +292,7 @@ def test_slower_memory_costs_the_machine_cycles(capsys):
     (["--machine", "huge"], "--machine must be tiny, small, paper, large, not 'huge'"),
     (["--machine", "tiny", "--network", "transformer"], "--dataset on this project's machine must be of images with a class each, not multi30k"),
     (["--machine", "tiny", "--model", "mine:network"], "--model on this project's machine needs one --input, the shape of a sample such as 3x32x32"),
+    (["--estimate"], "--estimate is for --machine; everything else is in closed form"),
     (["--machine", "tiny", "--latency", "0"], "--latency must be at least 1, not 0"),
     (["--machine", "tiny", "-o", "x.csv"], "--output of --machine must end in .json, not x.csv"),
     (["--machine", "tiny", "--model", "mine:volume", "--input", "1x8x8x8"], "mine:volume has no mapping on this machine: 0: Conv3d"),

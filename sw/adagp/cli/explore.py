@@ -1,9 +1,9 @@
 """Compare many sizes of this project's machine for a network.
 
 Every combination of the given sizes, designs and batches is compiled for and followed instruction by
-instruction, on all cores. Finished points are kept in the output folder: a run that was interrupted goes
-on where it stopped, one with more sizes computes only what is new. Leaves points.csv, report.json and,
-with the points that no other one beats, front.png and front.svg.
+instruction, or with --estimate neither, on all cores. Finished points are kept in the output folder: a
+run that was interrupted goes on where it stopped, one with more sizes computes only what is new. Leaves
+points.csv, report.json and, with the points that no other one beats, front.png and front.svg.
 """
 
 import argparse
@@ -36,6 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--epochs", type=int, default=90, metavar="N", help="of the paper's schedule (default: %(default)s)")
     parser.add_argument("--objectives", nargs="+", metavar="NAME", default=["cycles", "elements", "memory"],
                         help="that the front is for: cycles, bytes, elements, memory (default: cycles elements memory)")
+    parser.add_argument("--estimate", action="store_true", help="cycles to some 5 %% in a fraction of the time")
     parser.add_argument("--processes", type=int, metavar="N", help="default: one for each core")
     parser.add_argument("-o", "--output", type=Path, default=Path("build/explore"), metavar="FOLDER", help="default: %(default)s")
 
@@ -82,7 +83,7 @@ def _explore(arguments: argparse.Namespace) -> None:
     sweep = exploration.Exploration(
         title=title, make=make, input_shape=input_shape, base=base, shares=Shares.paper(arguments.epochs),
         predictor=PredictorConfig(size=arguments.predictor_size, channels=arguments.predictor_channels),
-        memory=ExternalMemory(latency=arguments.latency))
+        memory=ExternalMemory(latency=arguments.latency), estimated=arguments.estimate)
     outcomes = exploration.run(sweep, wanted, arguments.objectives, arguments.output, arguments.processes)
     print(exploration.text(outcomes, arguments.objectives))
     if all(outcome.error for outcome in outcomes):

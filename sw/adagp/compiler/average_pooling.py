@@ -4,6 +4,7 @@ A window is summed down its rows first and then across its columns. Padding is n
 position of the kernel touches the part of the image that it can.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -75,7 +76,7 @@ def forward(e: Emitter, operation: AveragePool, work: Work) -> None:
     results = [e.scratch.vector(bank // 2, 3) for _ in range(2)]
     across, turn = _terms(width, out_width, operation, 1), 0
     for channel, channels in _channel_blocks(e, x):
-        for number, (image, count, row, rows) in enumerate(tiles):
+        for number, (image, count, row, rows) in _in_steps(e, tiles):
             result = results[number % 2]
             first, last = input_rows(row, rows)
             part = last - first if count * (last - first) * width <= bank else bank // width
@@ -116,7 +117,7 @@ def backward(e: Emitter, operation: AveragePool, work: Work) -> None:
     take = StoreGradient(e, target, bank // 2)
     across, turn = _terms(width, out_width, operation, 1), 0
     for channel, channels in _channel_blocks(e, dy):
-        for number, (image, count, row, rows) in enumerate(tiles):
+        for number, (image, count, row, rows) in _in_steps(e, tiles):
             gradient = gradients[number % 2]
             first, last = output_rows(row, rows)
             part = bank // 2 // (count * max(width, out_width))
@@ -136,6 +137,11 @@ def backward(e: Emitter, operation: AveragePool, work: Work) -> None:
                      ((width, 1, 1), (term.count, down * width, width), (count, rows * width, (end - begin) * width)))
                     for term in terms], disjoint=kernel_height <= down)
             take(_rows_tile(target.tensor, gradient, image, count, row, rows, channel, channels))
+
+
+def _in_steps(e: Emitter, tiles: list) -> Iterable[tuple[int, tuple]]:
+    """``tiles`` with their numbers."""
+    return e.builder.steps(list(enumerate(tiles)), period=sum(tile[0] == 0 for tile in tiles))
 
 
 def _tiles(operation: AveragePool, tiles: list, bank: int) -> list:

@@ -62,14 +62,14 @@ def forward(e: Emitter, operation: BatchNorm, work: Work) -> None:
     slots = Slots([e.scratch.vector(room, number % 2) for number in range(8)])
     sums, t = (e.scratch.vector(room, 3), e.scratch.vector(room, 2)), e.scratch.vector(room, 3)
     words = {name: e.scratch.vector(blocks, 2) for name in _FORWARD}
-    for panels in groups:
+    for panels in e.builder.steps(groups):
         column = panels[0].one_row(0)
         _load(e, column, words, {**work.parameters, **work.buffers})
 
         def loaded(panel: Panel) -> Panel:
             return panel.at(slots.get(panel, lambda word: panel.at(word).load(e, x)))
         if work.training:
-            for panel in map(loaded, panels):
+            for panel in map(loaded, e.builder.steps(panels, edge=len(slots))):
                 _add(e, sums[0], panel.word, panel)
                 e.vector(t, panel.word, panel.words, b=panel.word, times="b")
                 _add(e, sums[1], t, panel)
@@ -79,7 +79,7 @@ def forward(e: Emitter, operation: BatchNorm, work: Work) -> None:
         else:
             words = words | {"mean": words["running_mean"], "variance": words["running_var"]}
         _scale_and_shift(e, operation, work, column, words)
-        for panel in map(loaded, reversed(panels)):
+        for panel in map(loaded, e.builder.steps(panels[::-1], edge=len(slots))):
             e.vector(panel.word, panel.word, panel.per_column, b=words["scale"], times="b")
             relu = rectifies(operation.activation)
             e.vector(panel.word, panel.word, panel.per_column, b=words["shift"], plus="b", relu=relu)
@@ -102,7 +102,7 @@ def backward(e: Emitter, operation: BatchNorm, work: Work) -> None:
     updates = {name: parameter_update(e, work, name, (1, x.shape[-1]), blocks, slots=1)
                for name in operation.parameters}
     take = target and StoreGradient(e, target, room)
-    for panels in groups:
+    for panels in e.builder.steps(groups):
         column = panels[0].one_row(0)
         _load(e, column, words, {**work.parameters, **work.saved})
 
@@ -111,7 +111,7 @@ def backward(e: Emitter, operation: BatchNorm, work: Work) -> None:
                 for word, tensor in zip(places, (x, dy)):
                     panel.at(word).load(e, tensor)
             return tuple(map(panel.at, slots.get(panel, load)))
-        for x_panel, dy_panel in map(loaded, panels):
+        for x_panel, dy_panel in map(loaded, e.builder.steps(panels, edge=len(slots))):
             _add(e, sums[0], dy_panel.word, dy_panel)
             e.vector(t, x_panel.word, x_panel.per_column, b=words["mean"], plus="b", negate_addend=True)
             e.vector(t, t, x_panel.words, b=dy_panel.word, times="b")
@@ -121,7 +121,7 @@ def backward(e: Emitter, operation: BatchNorm, work: Work) -> None:
         e.vector(words["weight_gradient"], words["weight_gradient"], blocks, b=words["rstd"], times="b")
         if target is not None:
             _gradient_factors(e, operation, words, blocks, x.elements // x.shape[-1])
-            for x_panel, dy_panel in map(loaded, reversed(panels)):
+            for x_panel, dy_panel in map(loaded, e.builder.steps(panels[::-1], edge=len(slots))):
                 e.vector(x_panel.word, x_panel.word, x_panel.per_column, b=words["slope"], times="b")
                 e.vector(x_panel.word, x_panel.word, x_panel.per_column, b=words["shift"], plus="b")
                 e.vector(dy_panel.word, dy_panel.word, dy_panel.per_column, b=words["scale"], times="b")

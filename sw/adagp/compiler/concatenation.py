@@ -14,7 +14,7 @@ def forward(e: Emitter, operation: Concatenate, work: Work) -> None:
     """y = the inputs' channels, pixel by pixel; memory is read and written in long runs."""
     total = operation.output[2]
     words = [e.scratch.vector(e.scratch.bank_words, bank) for bank in range(4)]
-    for run in runs(e, operation.name, work.output.elements, words, unit=total):
+    for run in e.builder.steps(runs(e, operation.name, work.output.elements, words, unit=total), edge=4):
         element = run.word * e.config.vector_lanes
         for x in work.inputs:
             channels, by_pixel = x.shape[-1], x.strides()[-2]
@@ -38,7 +38,7 @@ def _deliver(e: Emitter, operation: Concatenate, gradient: Tensor, first: int, c
     words = [e.scratch.vector(e.scratch.bank_words, bank) for bank in (0, 1)]
     store = StoreGradient(e, target, e.scratch.bank_words)
     by_pixel, by_channel = gradient.strides()[-2:]
-    for run in runs(e, operation.name, target.tensor.elements, words, unit=channels):
+    for run in e.builder.steps(runs(e, operation.name, target.tensor.elements, words, unit=channels)):
         e.load(gradient, run.first // channels * by_pixel + first * by_channel, Memory.VECTOR,
                run.word * e.config.vector_lanes, channels, ((run.elements // channels, by_pixel, channels),))
         store(run)

@@ -31,7 +31,7 @@ def forward(e: Emitter, operation: Add, work: Work) -> None:
     words = e.scratch.bank_words
     relu = rectifies(operation.activation) and len(work.inputs) > 1
     sums, terms = ([e.scratch.vector(words, bank) for bank in banks] for banks in ((0, 1), (2, 3)))
-    for number, run in enumerate(runs(e, operation.name, work.output.elements, sums)):
+    for number, run in e.builder.steps(list(enumerate(runs(e, operation.name, work.output.elements, sums)))):
         term = terms[number % 2]
         e.load_tile(work.inputs[0], run, run.word)
         for position, x in enumerate(work.inputs[1:], 2):
@@ -47,6 +47,6 @@ def backward(e: Emitter, operation: Add, work: Work) -> None:
         e.scratch.begin(operation.name)
         words = [e.scratch.vector(e.scratch.bank_words, bank) for bank in (0, 1)]
         store = StoreGradient(e, target, e.scratch.bank_words)
-        for run in runs(e, operation.name, work.gradient.elements, words):
+        for run in e.builder.steps(runs(e, operation.name, work.gradient.elements, words)):
             e.load_tile(work.gradient, run, run.word)
             store(run)

@@ -43,7 +43,7 @@ def forward(e: Emitter, operation: Gelu, work: Work) -> None:
     x, y, room = work.inputs[0], work.output, e.scratch.bank_words // 3
     sources = [e.scratch.vector(room, 1) for _ in range(2)]
     p, z, u = (e.scratch.vector(room, bank) for bank in (0, 2, 3))
-    for run in runs(e, operation.name, x.elements, sources, words=room):
+    for run in e.builder.steps(runs(e, operation.name, x.elements, sources, words=room)):
         e.load_tile(x, run, run.word)
         odd_polynomial(e, p, run.word, z, u, _gate(operation.approximate), LIMIT, run.rows)
         e.vector(p, p, run.rows, plus=0.5)
@@ -59,7 +59,7 @@ def backward(e: Emitter, operation: Gelu, work: Work) -> None:
     sources, gradients = ([e.scratch.vector(room, bank) for _ in range(2)] for bank in (0, 1))
     p, z, u = (e.scratch.vector(room, bank) for bank in (0, 2, 3))
     take = StoreGradient(e, target, room)
-    for number, run in enumerate(runs(e, operation.name, x.elements, gradients, words=room)):
+    for number, run in e.builder.steps(list(enumerate(runs(e, operation.name, x.elements, gradients, words=room)))):
         source = sources[number % 2]
         e.load_tile(x, run, source)
         e.load_tile(dy, run, run.word)

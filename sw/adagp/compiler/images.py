@@ -90,6 +90,9 @@ class Windows:
         self._e, self._memory, self._slots = e, memory, slots
         self._zeros: dict[int, _Inside] = {}
 
+    def __len__(self) -> int:
+        return len(self._slots)
+
     def get(self, key, images: Images, window: Window) -> int:
         """The address of ``window``, loaded unless ``key`` is still there."""
         return self._slots.get(key, lambda address: self._load(images, window, address))
@@ -141,6 +144,9 @@ class Slots:
         self._addresses = addresses
         self._keys = [None] * len(addresses)
         self._next = 0
+
+    def __len__(self) -> int:
+        return len(self._addresses)
 
     def get(self, key, load) -> int:
         """The address of ``key``, after calling ``load(address)`` unless it is still there."""

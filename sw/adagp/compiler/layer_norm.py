@@ -44,7 +44,7 @@ def forward(e: Emitter, operation: LayerNorm, work: Work) -> None:
     e.fill(Memory.VECTOR, zero * lanes, lanes)
     affine = _load_parameters(e, operation, work, panels[0])
     mean, variance, rstd, u = (e.scratch.vector(rows, 3) for _ in range(4))
-    for number, panel in enumerate(panels):
+    for number, panel in e.builder.steps(list(enumerate(panels))):
         panel = panel.at(sources[number % 2])
         word, words = panel.word, panel.words
         panel.load(e, x)
@@ -87,7 +87,7 @@ def backward(e: Emitter, operation: LayerNorm, work: Work) -> None:
     for word, words in ((zero, 1), *((word, blocks) for word in sums.values())):
         e.fill(Memory.VECTOR, word * lanes, words * lanes)
     take = target and StoreGradient(e, target, room)
-    for number, panel in enumerate(panels):
+    for number, panel in e.builder.steps(list(enumerate(panels))):
         x_word, dy_word = sources[number % 2]
         panel.at(x_word).load(e, x)
         panel.at(dy_word).load(e, dy)

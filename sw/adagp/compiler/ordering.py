@@ -17,6 +17,7 @@ from collections import defaultdict, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import Protocol
 
 import numpy as np
 
@@ -57,6 +58,15 @@ class _Recorded:
     @property
     def engine(self) -> Engine:
         return self.instruction.engine
+
+
+class TakesThreads(Protocol):
+    """What emitters emit into: instructions of up to two threads, in sequential order."""
+
+    config: AcceleratorConfig
+
+    def thread(self, number: int) -> ProgramBuilder | Purposeful:
+        """The end that takes those of thread MAIN or SIDE."""
 
 
 class Recorder:
@@ -143,7 +153,7 @@ class Thread(Purposeful):
         self._recorder.record(self._number, instruction, self.present)
 
 
-def emitters(recorder: Recorder) -> tuple[Emitter, Emitter]:
+def emitters(recorder: TakesThreads) -> tuple[Emitter, Emitter]:
     """One for the model's work on the main array, one for the predictor's on its own.
 
     The latter has a quarter of the banks of the vector memory, so that neither array waits for the other's.

@@ -28,7 +28,7 @@ def pooled_mean(e: Emitter, name: str, y: Tensor, pooled: Tensor) -> None:
     sums = cycle([e.scratch.vector(-(-block // columns) * cells, bank) for bank in range(2)])
     full = channels // columns * columns
     for first, last in ((0, full), (full, channels)):  # the last columns are fewer
-        for channel in range(first, last, block):
+        for channel in e.builder.steps(range(first, last, block)):
             some, total = (channel, min(block, last - channel)), next(sums)
             _sum(e, y, pooled.shape[0], some, room, ones, pixels, total)
             _average(e, y, pooled, some, total)
@@ -56,7 +56,9 @@ def _sum(e: Emitter, y: Tensor, size: int, some: tuple[int, int], room: int, one
     channels = some[1]
     columns = min(e.array_shape.columns, channels)
     begun = set()
-    for image, count, row, rows in _chunks(images, height, room // (width * channels)):
+    chunks = list(_chunks(images, height, room // (width * channels)))
+    parts = sum(image == 0 for image, *_ in chunks)
+    for image, count, row, rows in e.builder.steps(chunks, edge=max(2, parts), period=parts):
         place = next(pixels)
         _load(e, y, place, (image, count), (row, rows), some)
         for down in range(size):

@@ -1,6 +1,8 @@
 """Max pooling and its gradient on the vector unit, channels in the lanes."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby
 
 from adagp.spec.isa import Function, Memory
 
@@ -18,7 +20,7 @@ def forward(e: Emitter, layer: MaxPool, work: Work) -> None:
     tiles, rows, words = _tiles(e, layer, x, y, apart=False)
     inputs = [e.scratch.vector(rows, bank) for bank in (0, 1)]
     outputs = [e.scratch.vector(words, bank) for bank in (2, 3)]
-    for number, tile in enumerate(tiles):
+    for number, tile in _in_steps(e, tiles):
         source, result = inputs[number % 2], outputs[number % 2]
         if tile.padded(layer):
             e.fill(Memory.VECTOR, source * e.config.vector_lanes, tile.input_words * e.config.vector_lanes,
@@ -50,7 +52,7 @@ def backward(e: Emitter, layer: MaxPool, work: Work) -> None:
               for _ in range(sets)]
     lanes = e.config.vector_lanes
     adds = target.addend or any(k > s for k, s in zip(layer.kernel, layer.stride))
-    for number, tile in enumerate(tiles):
+    for number, tile in _in_steps(e, tiles):
         source, gradient, y_word, mask, g_word, part = places[number % sets]
         if tile.padded(layer):
             e.fill(Memory.VECTOR, source * lanes, tile.input_words * lanes, value=float("-inf"))
@@ -128,6 +130,14 @@ class _PoolTile:
         operands = operands.ljust(3, "d")
         return [(count, *(strides[operand][axis] for operand in operands))
                 for axis, count in enumerate((self.columns, self.rows, self.images))]
+
+
+def _in_steps(e: Emitter, tiles: list[_PoolTile]) -> Iterator[tuple[int, _PoolTile]]:
+    """``tiles`` with their numbers."""
+    parts = sum(tile.image == 0 and tile.channel == 0 for tile in tiles)
+    by_channel = [list(some) for _, some in groupby(enumerate(tiles), lambda numbered: numbered[1].channel)]
+    for some in e.builder.steps(by_channel):
+        yield from e.builder.steps(some, period=parts)
 
 
 def _taps(layer: MaxPool, tile: _PoolTile) -> list[int]:

@@ -96,8 +96,8 @@ class Product:
                              self.images * self.stream_rows * self.pitch, max(2, parts))
         accumulators = [e.scratch.vector(self.words, bank) for bank in (0, 1)]
         turn = 0
-        for head in range(a.heads):
-            for image in range(0, a.images, self.images):
+        for head in e.builder.steps(range(a.heads), edge=max(2, parts)):
+            for image in e.builder.steps(range(0, a.images, self.images), edge=max(2, parts)):
                 images = min(self.images, a.images - image)
                 for first, count in self.columns:
                     beyond = min(a.shape[0], first + count) if self.upper else a.shape[0]

@@ -6,10 +6,11 @@ keep the overlapped execution equal to the sequential one.
 """
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from math import gcd
+from typing import TypeVar
 
 import numpy as np
 
@@ -18,6 +19,9 @@ from adagp.spec.isa import (TOKEN_LIMIT, Array, End, Engine, Fill, Format, Funct
                             Load, Memory, PredictorArray, Store, Vector, encode)
 
 from .chaining import WrittenWords, reads_b
+
+
+Item = TypeVar("Item")
 
 
 class CompileError(Exception):
@@ -159,6 +163,20 @@ class Purposeful:
             yield
         finally:
             self.present = outside
+
+    def steps(self, items: Sequence[Item], *, edge: int = 2, period: int = 1) -> Iterable[Item]:
+        """Those of a loop's steps that are to be emitted: all.
+
+        States that, but for the first and the last ``edge``, two steps that are ``period`` apart consist of the same
+        instructions, addresses left out; and that what comes behind the loop depends on its last ``edge`` steps
+        only, as buffers do that keep what was loaded last. So who counts instructions need not take all of them.
+        """
+        return items
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """What is emitted inside belongs to no step of the loops around it."""
+        yield
 
 
 class ProgramBuilder(Purposeful):

@@ -13,29 +13,29 @@ class Residence:
 
     They lie in the predictor memory if the design has one, else in external memory as everything
     else. With a predictor memory every tensor has a copy of the same name in ``external``, from which
-    ``enter`` fills it and to which ``leave`` writes it back. ``names`` are those of all.
+    ``enter`` fills it and to which ``leave`` writes it back. ``names`` are those of all, ``layout`` has them.
     """
 
     def __init__(self, config: AcceleratorConfig, external: Layout):
         self._config, self._external = config, external
-        self._layout = Layout(local=True) if config.design.has_predictor_memory else external
+        self.layout = Layout(local=True) if config.design.has_predictor_memory else external
         self.names: list[str] = []
 
     def place(self, name: str, shape: tuple[int, ...], format: Format) -> Tensor:
         """As :meth:`Layout.place`."""
         self.names.append(name)
-        return self._layout.place(name, shape, format)
+        return self.layout.place(name, shape, format)
 
     def settle(self) -> None:
         """Gives every resident tensor its copy; to be called when all are placed."""
-        if not self._layout.local:
+        if not self.layout.local:
             return
         room = 4 * self._config.predictor_elements
-        if self._layout.size > room:
-            raise CompileError(f"predictor: needs {self._layout.size // 4} of AcceleratorConfig.predictor_elements, "
+        if self.layout.size > room:
+            raise CompileError(f"predictor: needs {self.layout.size // 4} of AcceleratorConfig.predictor_elements, "
                                f"which is {self._config.predictor_elements}")
         self._copies = [(tensor, self._external.place(tensor.name, tensor.shape, tensor.format))
-                        for tensor in self._layout.tensors.values()]
+                        for tensor in self.layout.tensors.values()]
 
     def enter(self, e: Emitter, side: Emitter) -> None:
         """External memory → predictor memory."""

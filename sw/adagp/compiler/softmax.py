@@ -31,7 +31,7 @@ def forward(e: Emitter, operation: Softmax, work: Work) -> None:
     most, total, scale = (e.scratch.vector(panels[0].rows, 1) for _ in range(3))
     e.fill(Memory.VECTOR, zero * lanes, lanes)
     e.fill(Memory.VECTOR, lowest * lanes, lanes, value=-inf)
-    for number, panel in enumerate(panels):
+    for number, panel in e.builder.steps(list(enumerate(panels))):
         panel, word = panel.at(sources[number % 2]), results[number % 2]
         panel.load(e, x)
         reduce_rows(e, most, panel, t, lowest, Function.MAXIMUM)
@@ -55,7 +55,7 @@ def backward(e: Emitter, operation: Softmax, work: Work) -> None:
     t, total, zero = e.scratch.vector(room, 2), e.scratch.vector(panels[0].rows, 3), e.scratch.vector(1, 3)
     take = StoreGradient(e, target, room)
     e.fill(Memory.VECTOR, zero * lanes, lanes)
-    for number, panel in enumerate(panels):
+    for number, panel in e.builder.steps(list(enumerate(panels))):
         y_word, dy_word = sources[number % 2]
         panel.at(y_word).load(e, y)
         panel.at(dy_word).load(e, dy)

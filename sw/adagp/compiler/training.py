@@ -1,7 +1,9 @@
 """The compiler's entry: from a PyTorch model to programs, memory image and register values."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import gcd, prod
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -16,17 +18,20 @@ from .capture import capture
 from .embedding import Embedding
 from .emitter import Emitter
 from .feedback import FeedbackConfig, FeedbackProgram
-from .ordering import MAIN, Recorder, emitters
+from .ordering import MAIN, Recorder, TakesThreads, emitters
 from .network import Convolution, Network
 from .operation import INPUT, Operation
 from .optimizer import SGD, Adam
 from .phases import GradientPredictor, Phases
 from .placement import Placement
 from .predictor import Predictor, PredictorConfig, PredictorProgram
-from .program import ProgramBuilder, Purpose
+from .program import Purpose
 from .quality import Quality
 from .residence import Residence
 from .tensors import ALIGNMENT, BASES, Base, Tensor
+
+
+Takes, Result = TypeVar("Takes", bound=TakesThreads), TypeVar("Result")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -209,6 +214,57 @@ def compile_training(model: nn.Module, config: AcceleratorConfig, *, batch: int,
     ``measure`` Phase BP compares predicted with true gradients, for the QUALITY registers and the
     adaptive schedule. Raises :class:`CompileError` naming layer, rule and value for what cannot be mapped.
     """
+    prepared = prepare(model, config, batch=batch, input_shape=input_shape, optimizer=optimizer, predictor=predictor,
+                       predictor_optimizer=predictor_optimizer, measure=measure)
+    programs = prepared.emitted(lambda: Recorder(config), Recorder.program)
+    placement, layout = prepared.placement, prepared.placement.layout
+    return Training(config=config, batch=batch, network=placement.network,
+                    programs={phase: builder.finish() for phase, builder in programs.items()},
+                    purposes={phase: tuple(builder.purposes) for phase, builder in programs.items()},
+                    tensors=layout.tensors | {"input": placement.input, "labels": placement.labels},
+                    state_bytes=-(-layout.size // INSTRUCTION_BYTES) * INSTRUCTION_BYTES,
+                    predictor=predictor if prepared.predictor else None, resident=tuple(prepared.residence.names),
+                    constants=prepared.predictor.constants() if prepared.predictor else {})
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """The instructions of a phase, before they are recorded: ``emit`` takes the emitter of the model's work
+    and that of the predictor's; with ``beside`` the latter runs on its own array, as a second thread."""
+
+    emit: Callable[[Emitter, Emitter], None]
+    beside: bool = False
+
+    def emit_into(self, recorder: TakesThreads) -> None:
+        if self.beside:
+            self.emit(*emitters(recorder))
+        else:
+            e = Emitter(recorder.config, builder=recorder.thread(MAIN))
+            self.emit(e, e)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """A training with everything placed and nothing emitted. Equal sequences are one program."""
+
+    placement: Placement
+    residence: Residence
+    predictor: GradientPredictor | None
+    sequences: dict[Phase, Sequence]
+
+    def emitted(self, new: Callable[[], Takes], result: Callable[[Takes], Result]) -> dict[Phase, Result]:
+        """Each phase's ``result`` of what took its instructions, which ``new`` makes; equal sequences share one."""
+        results = {}
+        for sequence in dict.fromkeys(self.sequences.values()):
+            taker = new()
+            sequence.emit_into(taker)
+            results[sequence] = result(taker)
+        return {phase: results[sequence] for phase, sequence in self.sequences.items()}
+
+
+def prepare(model: nn.Module, config: AcceleratorConfig, *, batch: int, input_shape: tuple[int, ...], optimizer: SGD,
+            predictor: PredictorConfig | FeedbackConfig, predictor_optimizer: Adam, measure: bool = False) -> Prepared:
+    """Everything that :func:`compile_training` does before instructions are emitted, with its arguments."""
     if not isinstance(batch, int) or batch < 1:
         raise ValueError(f"batch must be an integer of at least 1, not {batch!r}")
     network = capture(model, input_shape)
@@ -223,21 +279,15 @@ def compile_training(model: nn.Module, config: AcceleratorConfig, *, batch: int,
     placement.place_activations()
     phases = Phases(placement, gradient_predictor, quality)
     beside = config.design.has_predictor_array and gradient_predictor.timely
-    backward = _program(config, phases.backpropagation, beside)
-    programs = {Phase.WARMUP: backward, Phase.BP: backward}
+    backward = Sequence(phases.backpropagation, beside)
+    sequences = {Phase.WARMUP: backward, Phase.BP: backward}
     if gradient_predictor:
-        programs[Phase.GP] = _program(config, phases.predicted, beside)
-    programs[Phase.EVALUATE] = _program(config, phases.evaluation)
+        sequences[Phase.GP] = Sequence(phases.predicted, beside)
+    sequences[Phase.EVALUATE] = Sequence(phases.evaluation)
     if config.design.has_predictor_memory:
-        programs[Phase.ENTER] = _program(config, residence.enter)
-        programs[Phase.LEAVE] = _program(config, residence.leave)
-    return Training(config=config, batch=batch, network=network,
-                    programs={phase: builder.finish() for phase, builder in programs.items()},
-                    purposes={phase: tuple(builder.purposes) for phase, builder in programs.items()},
-                    tensors=placement.layout.tensors | {"input": placement.input, "labels": placement.labels},
-                    state_bytes=-(-placement.layout.size // INSTRUCTION_BYTES) * INSTRUCTION_BYTES,
-                    predictor=predictor if gradient_predictor else None, resident=tuple(residence.names),
-                    constants=gradient_predictor.constants() if gradient_predictor else {})
+        sequences[Phase.ENTER] = Sequence(residence.enter)
+        sequences[Phase.LEAVE] = Sequence(residence.leave)
+    return Prepared(placement=placement, residence=residence, predictor=gradient_predictor, sequences=sequences)
 
 
 def _predictor(config: PredictorConfig | FeedbackConfig, optimizer: Adam, placement: Placement,
@@ -246,18 +296,6 @@ def _predictor(config: PredictorConfig | FeedbackConfig, optimizer: Adam, placem
     if isinstance(config, FeedbackConfig):
         return FeedbackProgram(config, placement.layout, residence, layers, placement.batch, layers[-1].channels)
     return PredictorProgram(config, optimizer, placement.layout, residence, layers)
-
-
-def _program(config: AcceleratorConfig, emit, beside: bool = False) -> ProgramBuilder:
-    """``emit`` takes the emitter of the model's work and that of the predictor's; with ``beside`` the
-    latter runs on its own array, as a second thread."""
-    recorder = Recorder(config)
-    if beside:
-        emit(*emitters(recorder))
-    else:
-        e = Emitter(config, builder=recorder.thread(MAIN))
-        emit(e, e)
-    return recorder.program()
 
 
 def _pixels(data: torch.Tensor) -> torch.Tensor:

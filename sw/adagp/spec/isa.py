@@ -31,6 +31,7 @@ engines are idle; then every counter must be zero.
 
 from dataclasses import dataclass, fields
 from enum import IntEnum
+from functools import cache
 from typing import ClassVar
 
 from . import _fields
@@ -157,14 +158,23 @@ class Instruction:
     signal: frozenset[Engine] = frozenset()
 
     def __post_init__(self):
-        for name, width in FIELDS[self.opcode].items():
+        for name, least, most in _ranges(self.opcode):
             value = getattr(self, name)
-            signed = name in _fields.SIGNED
-            least, most = (-(1 << width - 1), (1 << width - 1) - 1) if signed else (0, (1 << width) - 1)
-            if name.startswith("count") or name.endswith(("count0", "count1", "count2")) or name in ("length", "columns"):
-                least = 1
             if not least <= value <= most:
                 raise ValueError(f"{type(self).__name__}.{name} must be from {least} to {most}, not {value!r}")
+
+
+@cache
+def _ranges(opcode: Opcode) -> tuple[tuple[str, int, int], ...]:
+    """(name, least, most) of each field."""
+    ranges = []
+    for name, width in FIELDS[opcode].items():
+        signed = name in _fields.SIGNED
+        least, most = (-(1 << width - 1), (1 << width - 1) - 1) if signed else (0, (1 << width) - 1)
+        if name.startswith("count") or name.endswith(("count0", "count1", "count2")) or name in ("length", "columns"):
+            least = 1
+        ranges.append((name, least, most))
+    return tuple(ranges)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,8 +7,8 @@ from ..images import Images, Slots, Window, Windows, slots
 from ..network import Convolution
 from ..program import CompileError
 from ..tensors import Tensor
-from .tiling import (Block, Consume, PixelTile, column_tiles, kernel_chunks, pixel_tilings, plan_streaming,
-                     streamed_blocks)
+from .tiling import (Block, Consume, PixelTile, beat_period, column_tiles, kernel_chunks, pixel_tilings, plan_streaming,
+                     streamed_blocks, tile_pattern)
 
 
 def forward(e: Emitter, layer: Convolution, x: Images, weight: Tensor, bias: Tensor | None, consume: Consume,
@@ -20,7 +20,7 @@ def forward(e: Emitter, layer: Convolution, x: Images, weight: Tensor, bias: Ten
     groups = streamed_blocks(e, layer, layer.image[2] // layer.groups, layer.channels // layer.groups,
                              input_window(layer, PixelTile(0, 1, 0, 1)).pixels)
     pass_ = _Forward(e, layer, x, weight, bias, consume, tag, groups[0], most_rows or e.scratch.bank_words)
-    for block in groups:
+    for block in e.builder.steps(groups):
         pass_.emit(block)
 
 
@@ -74,8 +74,9 @@ class _Forward:
 
     def emit(self, block: Block) -> None:
         columns = self._columns(block)
-        for start in range(0, len(columns), self.plan.columns):
-            for tile in self.plan.tiles:
+        period = beat_period(self.e, self.plan.columns * self.e.array_shape.columns)
+        for start in self.e.builder.steps(range(0, len(columns), self.plan.columns), period=period):
+            for tile in self.e.builder.steps(self.plan.tiles, **tile_pattern(self.plan.tiles, len(self.windows))):
                 self._tile(block, tile, columns[start:start + self.plan.columns])
 
     def _tile(self, block: Block, tile: PixelTile, columns: list[tuple[int, int]]) -> None:

@@ -10,7 +10,8 @@ from ..images import Images, Window, Windows, slots
 from ..network import Convolution
 from ..program import CompileError
 from ..tensors import Tensor
-from .tiling import Block, Consume, PixelTile, column_tiles, kernel_chunks, pixel_tilings, plan_streaming, streamed_blocks
+from .tiling import (Block, Consume, PixelTile, beat_period, column_tiles, kernel_chunks, pixel_tilings, plan_streaming,
+                     streamed_blocks, tile_pattern)
 
 
 def input_gradient(e: Emitter, layer: Convolution, dy: Tensor, weight: Tensor, consume: Consume,
@@ -24,7 +25,7 @@ def input_gradient(e: Emitter, layer: Convolution, dy: Tensor, weight: Tensor, c
     groups = streamed_blocks(e, layer, layer.channels // layer.groups, layer.image[2] // layer.groups,
                              seen.window(PixelTile(0, 1, 0, min(layer.stride[0], layer.image[0]))).pixels)
     pass_ = _InputGradient(e, layer, dy, weight, consume, tag, groups[0], seen)
-    for block in groups:
+    for block in e.builder.steps(groups):
         pass_.emit(block)
 
 
@@ -133,8 +134,9 @@ class _InputGradient:
 
     def emit(self, block: Block) -> None:
         columns = self._columns(block)
-        for start in range(0, len(columns), self.plan.columns):
-            for tile in self.plan.tiles:
+        period = beat_period(self.e, self.plan.columns * self.e.array_shape.columns)
+        for start in self.e.builder.steps(range(0, len(columns), self.plan.columns), period=period):
+            for tile in self.e.builder.steps(self.plan.tiles, **tile_pattern(self.plan.tiles, len(self.windows))):
                 self._tile(block, tile, columns[start:start + self.plan.columns])
 
     def _tile(self, block: Block, tile: PixelTile, columns: list[tuple[int, int]]) -> None:

@@ -7,6 +7,7 @@ engine needs if that is more, and the time before the array can begin.
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from math import gcd, lcm
 from typing import NamedTuple
 
 from ..emitter import Emitter, Tile
@@ -94,6 +95,19 @@ def pixel_tilings(images: int, rows: int, step: int = 1) -> Iterator[list[PixelT
     for height in sorted((height for height in heights if height < rows), reverse=True):
         yield [PixelTile(image, 1, row, min(height, rows - row))
                for image in range(images) for row in range(0, rows, height)]
+
+
+def beat_period(e: Emitter, columns: int) -> int:
+    """Steps of so many ``columns`` until they lie to the beats of the bus as before."""
+    return e.config.bus_operands // gcd(columns, e.config.bus_operands)
+
+
+def tile_pattern(tiles: list[PixelTile], slots: int) -> dict[str, int]:
+    """How steps over ``tiles``, whose windows are kept in so many ``slots``, resemble each other; see
+    :meth:`.Purposeful.steps`. Parts of images lie differently to their borders, and zeros around them are written
+    where a slot held another part before."""
+    parts = sum(tile.first == tiles[0].first for tile in tiles)
+    return {"edge": slots, "period": 1 if parts == 1 else lcm(parts, slots)}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,5 +1,6 @@
 """Weight gradient: pixels of x are stationary as they lie, dy streams transposed."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from adagp.spec.isa import Pass
@@ -10,7 +11,7 @@ from ..network import Convolution
 from ..program import CompileError
 from ..tensors import Tensor
 from .forward import input_window
-from .tiling import Block, Consume, PixelTile, blocks, column_tiles, evenly, pixel_tilings
+from .tiling import Block, Consume, PixelTile, beat_period, blocks, column_tiles, evenly, pixel_tilings, tile_pattern
 
 
 def weight_gradient(e: Emitter, layer: Convolution, x: Images, dy: Tensor, consume: Consume,
@@ -33,7 +34,7 @@ def weight_gradient(e: Emitter, layer: Convolution, x: Images, dy: Tensor, consu
     groups = blocks(layer, most, lambda n: max(n * outputs, array.rows) * len(
         _works_of(layer, array.columns, n, [(0, n * inputs)], (0, n * inputs))))
     pass_ = _WeightGradient(e, layer, x, dy, consume, consume_bias, tag, groups[0], most_rows)
-    for block in groups:
+    for block in e.builder.steps(groups):
         pass_.emit(block)
 
 
@@ -181,15 +182,22 @@ class _WeightGradient:
     def emit(self, block: Block) -> None:
         slices = [(first, min(count, block.channels - first)) for first, count in self.plan.slices if first < block.channels]
         parts = [(first, min(count, block.outputs - first)) for first, count in self.plan.parts if first < block.outputs]
-        order = ([(channels, part) for channels in slices for part in parts] if self.plan.slices_first
-                 else [(channels, part) for part in parts for channels in slices])
-        for channels, part in order:
+        for channels, part in self._order(slices, parts):
             works = _works_of(self.layer, self.e.array_shape.columns, block.groups, slices, channels)
             if self.consume_bias and channels == slices[-1]:
                 works = [*works, None]
-            for first, count in evenly(len(works), self.plan.together):
+            stages = evenly(len(works), self.plan.together)
+            period = beat_period(self.e, stages[0][1] * self.e.array_shape.columns)
+            for first, count in self.e.builder.steps(stages, period=period):
                 self._accumulate(block, channels, part, works[first:first + count])
         self._finish(len(self.finished))
+
+    def _order(self, slices: list[tuple[int, int]], parts: list[tuple[int, int]]) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
+        """Slices of x and parts of the outputs, in the order of the plan."""
+        steps = self.e.builder.steps
+        if self.plan.slices_first:
+            return ((channels, part) for channels in steps(slices) for part in parts)
+        return ((channels, part) for part in steps(parts) for channels in slices)
 
     def _accumulate(self, block: Block, channels: tuple[int, int], part: tuple[int, int], works: list) -> None:
         """One stage. That before it is finished meanwhile, little by little, so that its transfers do not
@@ -197,7 +205,7 @@ class _WeightGradient:
         word, self.turn = self.accumulators[self.turn], self.turn ^ 1
         waiting, steps = len(self.finished), len(self.plan.tiles) * len(works)
         results = []
-        for number, tile in enumerate(self.plan.tiles):
+        for number, tile in self._numbered_tiles():
             view = input_window(self.layer, tile)
             if works != [None]:
                 pixels = self.windows.get((block, tile, channels), self.x.slice(block.channel + channels[0], channels[1]), view)
@@ -213,8 +221,13 @@ class _WeightGradient:
                 else:
                     self._multiply(tile, part[1], stream, view, 0, self.ones, 1, **fields)
                 step = number * len(works) + index + 1
-                self._finish(len(self.finished) - (waiting - waiting * step // steps))
+                with self.e.builder.aside():
+                    self._finish(len(self.finished) - (waiting - waiting * step // steps))
         self.finished = [self._result(block, part, word + index * part[1], work) for index, work in enumerate(works)]
+
+    def _numbered_tiles(self) -> Iterable[tuple[int, PixelTile]]:
+        tiles = self.plan.tiles
+        return self.e.builder.steps(list(enumerate(tiles)), **tile_pattern(tiles, max(len(self.windows), len(self.gradients))))
 
     def _finish(self, count: int) -> None:
         for consume, tile in self.finished[:count]:
