@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from adagp.compiler import Training, compile_training
@@ -101,6 +102,29 @@ def simulate(workload: Workload, config: AcceleratorConfig, timing: MemoryTiming
     return result
 
 
+def count_toggles(workload: Workload, config: AcceleratorConfig, timing: MemoryTiming = MemoryTiming(), *,
+                  batches: int = 1, before: int = 4) -> tuple[dict[str, np.ndarray], int]:
+    """Toggles of the RTL's signals, see :meth:`adagp_tb.simulation.Simulation.toggles`, and in how many cycles.
+
+    They are those of ``batches`` batches of Phase GP, if there is one, and as many of Phase BP, from one
+    doorbell to its interrupt, after a training of ``before`` batches of each.
+    """
+    training = compile_workload(workload, config)
+    rtl = RtlMachine(config, training.image_bytes(workload.epoch + workload.test_batches), latency=timing.latency,
+                     interval=timing.interval, stall_probability=timing.stall_probability, seed=timing.seed, countable=True)
+    run = _Run(workload, training, rtl)
+    if before:
+        run.schedule_phases(before)
+        rtl.run()
+    run.schedule_phases(batches)
+    rtl.simulation.count_toggles()
+    begin = rtl.cycles
+    rtl.run()
+    cycles, toggles = rtl.cycles - begin, rtl.simulation.toggles()
+    rtl.close()
+    return toggles, cycles
+
+
 def register_value(machine: RtlMachine, register: str, name: str) -> int:
     """One field of a register."""
     part = field(register, name)
@@ -159,16 +183,20 @@ class _Run:
         gets ``number``."""
         if not count:
             return []
-        row = Row(gp=count, bp=count) if Phase.GP in self.training.programs else Row()
-        batches = row.gp + count
-        for machine in self.machines:
-            self.training.configure(machine, self.samples, Schedule(warmup=0, rows=(row,)), epoch=self.workload.epoch)
-        self._write("BATCHES", batches)
+        self.schedule_phases(count)
         recorded: list[Timeline] = []
         self._run("recorded batches", lambda: recorded.extend(timeline.record(self.machines[0])))
         recorded = [each for each in recorded if each.phase in (Phase.BP, Phase.GP)]
         return [RecordedBatch(number=number + index, timeline=each, program=self.training.programs[each.phase],
                               purposes=self.training.purposes[each.phase]) for index, each in enumerate(recorded)]
+
+    def schedule_phases(self, count: int) -> None:
+        """The next run begins with the first sample and has ``count`` batches of Phase GP, if there is one,
+        and then as many of Phase BP."""
+        row = Row(gp=count, bp=count) if Phase.GP in self.training.programs else Row()
+        for machine in self.machines:
+            self.training.configure(machine, self.samples, Schedule(warmup=0, rows=(row,)), epoch=self.workload.epoch)
+        self._write("BATCHES", row.gp + count)
 
     def _prepare(self, *, mode: int, batches: int, sample: int) -> None:
         self._write("MODE", mode)

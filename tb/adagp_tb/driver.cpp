@@ -19,7 +19,7 @@
 #include "verilated.h"
 #include "verilated_syms.h"
 #ifdef TRACE
-#include "verilated_vcd_c.h"
+#include "toggles.h"
 #endif
 
 extern "C" struct Options {
@@ -87,8 +87,8 @@ class Machine {
         : memory_(memory), options_(options), random_(options.seed * 2 + 1), top_(enter()) {
         context_.randReset(0);
 #ifdef TRACE
+        context_.traceEverOn(true);
         if (trace) {
-            context_.traceEverOn(true);
             trace_.reset(new VerilatedVcdC);
             top_.trace(trace_.get(), 99);
             trace_->open(trace);
@@ -204,6 +204,35 @@ class Machine {
         if (!variable || variable->entSize() > sizeof(uint64_t)) return false;
         watches_.push_back({variable->datap(), variable->entSize(), {}});
         return true;
+    }
+
+    // Whether the changes of all signals are counted from the next cycle on; false if they cannot be.
+    bool count() {
+#ifdef TRACE
+        if (trace_) return false;
+        toggles_.reset(new Toggles);
+        trace_.reset(new VerilatedVcdC(toggles_.get()));
+        top_.trace(trace_.get(), 99);
+        trace_->open("");
+        return true;
+#else
+        return false;
+#endif
+    }
+
+    // What Toggles tells; nothing if changes are not counted.
+    std::string toggle_names() {
+#ifdef TRACE
+        if (toggles_) return trace_->flush(), toggles_->names;
+#endif
+        return {};
+    }
+
+    std::vector<uint64_t> toggles() {
+#ifdef TRACE
+        if (toggles_) return trace_->flush(), toggles_->counts(cycle_);
+#endif
+        return {};
     }
 
     void unwatch() { watches_.clear(); }
@@ -403,7 +432,8 @@ class Machine {
 
     void dump(uint64_t time) {
 #ifdef TRACE
-        if (trace_) trace_->dump(time);
+        if (toggles_ && time % 2) return;  // what matters is the value at the end of a cycle
+        if (trace_) trace_->dump(toggles_ ? cycle_ : time);
 #else
         (void)time;
 #endif
@@ -415,6 +445,7 @@ class Machine {
     VerilatedContext context_;
     Vtop top_;
 #ifdef TRACE
+    std::unique_ptr<Toggles> toggles_;  // outlives its trace
     std::unique_ptr<VerilatedVcdC> trace_;
 #endif
     std::vector<Watch> watches_;
@@ -460,4 +491,16 @@ EXPORT uint64_t machine_changes(const Machine* m, uint32_t index, void* target) 
     const auto& changes = m->changes(index);
     if (target) memcpy(target, changes.data(), changes.size() * sizeof changes[0]);
     return changes.size();
+}
+EXPORT bool machine_count(Machine* m) { return m->count(); }
+// Both copy to `target` if there is one, and return the characters or numbers that it must hold.
+EXPORT uint64_t machine_toggle_names(Machine* m, char* target) {
+    const std::string names = m->toggle_names();
+    if (target) memcpy(target, names.data(), names.size());
+    return names.size();
+}
+EXPORT uint64_t machine_toggles(Machine* m, void* target) {
+    const auto counts = m->toggles();
+    if (target) memcpy(target, counts.data(), counts.size() * sizeof counts[0]);
+    return counts.size();
 }

@@ -133,6 +133,26 @@ class Simulation:
         self._library.machine_changes(self._machine, index, changes.ctypes.data)
         return changes
 
+    def count_toggles(self) -> None:
+        """Counts the changes of every bit of every signal from the next cycle on.
+
+        For a library that was built with trace, and once; RuntimeError otherwise.
+        """
+        if not self._library.machine_count(self._machine):
+            raise RuntimeError("toggles are counted once, in a library built with trace, without a VCD file")
+
+    def toggles(self) -> dict[str, np.ndarray]:
+        """(bits, 2), uint64, by the path of a signal from the top module on: for each bit from the lowest one
+        up, in how many cycles it began to differ and in how many it was 1. A cycle's value is that at its
+        end. Memories are not among the signals."""
+        count = self._library.machine_toggles(self._machine, None)
+        bits = np.empty((count // 2, 2), np.uint64)
+        self._library.machine_toggles(self._machine, bits.ctypes.data)
+        text = ctypes.create_string_buffer(self._library.machine_toggle_names(self._machine, None))
+        self._library.machine_toggle_names(self._machine, text)
+        lines = (line.rsplit(" ", 2) for line in text.raw.decode().splitlines())
+        return {name: bits[int(first):int(first) + int(width)] for name, first, width in lines}
+
     @property
     def cycles(self) -> int:
         """Cycles since the beginning, resets included."""
@@ -174,6 +194,7 @@ def _load(library: Path) -> ctypes.CDLL:
             ("write", ctypes.c_int, [u32, u32, u32]),
             ("read", ctypes.c_int, [u32, ctypes.POINTER(u32), u32]),
             ("run", ctypes.c_bool, [u64]), ("inject", None, [u64, u64]),
+            ("count", ctypes.c_bool, []), ("toggles", u64, [ctypes.c_void_p]), ("toggle_names", u64, [ctypes.c_char_p]),
             ("cycles", u64, []), ("bytes_read", u64, []), ("bytes_written", u64, []),
             ("outstanding", u32, []), ("violation", ctypes.c_char_p, []), ("unwatch", None, []),
             ("watch", ctypes.c_bool, [ctypes.c_char_p, ctypes.c_char_p]), ("signals", u64, [ctypes.c_char_p]),

@@ -25,7 +25,7 @@ BUILD = Path(__file__).resolve().parents[2] / "build" / "rtl"
 # Not -O3, which inlines every module: twice the seconds to compile, not a cycle per second more.
 _VERILATE = ["--cc", "--prefix", "Vtop", "--x-assign", "fast", "--x-initial", "fast", "--noassert",
              "--output-split", "20000", "-Wno-fatal", "-Wno-lint", "-Wno-style"]
-_TRACE = ["--trace-vcd", "--trace-structs"]
+_TRACE = ["--trace-vcd", "--trace-structs", "--trace-max-width", "0"]
 _COMPILE = ["-std=c++17", "-fPIC", "-fvisibility=hidden", "-fno-gnu-unique", "-w"]
 NETLIST_OPTIMISE = "-O0"
 """For netlists, which run for as long as they compile: an assignment per cell makes much code."""
@@ -51,7 +51,7 @@ def build(verilog: str, driver: Path, *, control: Path | None = None, trace: boo
     """The shared library of ``driver`` and of the one top module in ``verilog``.
 
     ``control`` is a Verilator control file, which marks the signals that the driver may read.
-    The driver includes ``Vtop.h`` (the verilated top; the macro ``TRACE`` is defined if ``trace``)
+    The driver may include the headers in its folder. It includes ``Vtop.h`` (the verilated top; the macro ``TRACE`` is defined if ``trace``)
     and exports its functions with default visibility. ``optimise`` is the compiler's option for
     the code that runs every cycle. The result lies in ``build/rtl/<hash of all inputs>``, from the
     cache if it is there; parallel callers wait for one another. Raises :class:`BuildError`.
@@ -59,19 +59,19 @@ def build(verilog: str, driver: Path, *, control: Path | None = None, trace: boo
     compiler = require("g++", "g++")
     options = [*_VERILATE, *(_TRACE if trace else [])]
     controls = {"control.vlt": control.read_text()} if control else {}
-    key = _digest(verilog, driver.read_text(), *controls.values(), *options, *_COMPILE, optimise, _versions())
+    sources = {"driver.cpp": driver.read_text()} | {file.name: file.read_text() for file in sorted(driver.parent.glob("*.h"))}
+    key = _digest(verilog, *sources.values(), *controls.values(), *options, *_COMPILE, optimise, _versions())
     library = BUILD / key / "machine.so"
     with lock(key):
         if library.exists():
             return library
         with tempfile.TemporaryDirectory(dir=BUILD, prefix=f"{key}.") as name:
             folder = Path(name)
-            for file, text in (controls | {"top.v": verilog}).items():
+            for file, text in (sources | controls | {"top.v": verilog}).items():
                 (folder / file).write_text(text)
             _run([ROOT / "bin" / "verilator_bin", *options, "--Mdir", "model", *controls, "top.v"], folder)
             flags = [*_COMPILE, "-Imodel", f"-I{ROOT}/include", f"-I{ROOT}/include/vltstd",
                      *(["-DTRACE"] if trace else [])]
-            (folder / "driver.cpp").write_text(driver.read_text())
             units = [(folder / "driver.cpp", optimise), *_units(folder / "model", optimise)]
             commands = [[compiler, *flags, level, "-c", unit, "-o", unit.with_suffix(".o")]
                         for unit, level in units]

@@ -183,6 +183,31 @@ def test_watched_signal_changes_as_in_the_trace(tmp_path):
     assert changes[1:] == [[cycle + 1, value] for cycle, value in traced if cycle >= begin]
 
 
+def test_toggles_are_those_of_the_watched_signal(tmp_path):
+    control = tmp_path / "copier.vlt"
+    control.write_text('`verilator_config\npublic_flat_rd -module "copier" -var "sent"\n')
+    simulation = Simulation(verilator.build(COPIER, DRIVER, control=control, trace=True), 1 << 16)
+    copy(simulation, beats=3)
+    simulation.watch("copier.sent")
+    simulation.count_toggles()
+    begin = simulation.cycles
+    copy(simulation, beats=5)
+    changes = simulation.changes("copier.sent").astype(int)
+    toggles = simulation.toggles()
+    values, lasts = changes[:, 1], np.append(changes[1:, 0], simulation.cycles)
+    for bit, counted in enumerate(toggles["copier.sent"].tolist()):
+        ones = values >> bit & 1
+        assert counted == [np.count_nonzero(np.diff(ones)), np.sum(ones * (lasts - changes[:, 0]))]
+    assert changes[0, 0] == begin and toggles["copier.sent"][0, 0] > 3
+    assert toggles["copier.aclk"].tolist() == [[0, 0]]  # it is low at the end of every cycle
+    assert len(toggles["copier.m_axi_wdata"]) == 64
+
+
+def test_toggles_are_refused_without_a_trace(tmp_path):
+    with pytest.raises(RuntimeError, match="toggles are counted once"):
+        copier().count_toggles()
+
+
 def test_unknown_signal_is_refused():
     with pytest.raises(ValueError, match="signals must be among \\(none\\), not 'copier.sent'"):
         copier().watch("copier.sent")

@@ -22,7 +22,8 @@ _MEMORY = re.compile(r"^[ \t]*reg\s*(?:\[[^\]]*\])?\s*\w+\s*\[[^\]]*\]\s*;", re.
 
 @dataclass(frozen=True, kw_only=True)
 class Module:
-    """The text of one module; ``children`` are the modules that it instantiates, with how often."""
+    """The text of one module, perhaps followed by that of others that only it needs; ``children`` are the modules
+    that it instantiates, with how often."""
 
     name: str
     text: str
@@ -32,7 +33,7 @@ class Module:
     def header(self) -> str:
         """The module without its content."""
         end = self.text.index(");") + 2
-        ports = "\n".join(match[0] for match in _PORT.finditer(_FUNCTION.sub("", self.text)))
+        ports = "\n".join(match[0] for match in _PORT.finditer(_FUNCTION.sub("", self.text.partition("\nendmodule")[0])))
         return f"(* blackbox *)\n{self.text[:end]}\n{ports}\nendmodule\n"
 
     @property

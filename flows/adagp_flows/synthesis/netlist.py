@@ -32,7 +32,7 @@ from .models import with_models
 from .modules import Hierarchy, synthesise_modules
 
 CACHE = Path("build/synth/cache")
-TARGETS = {"xc7": xc7.synthesis, "ecp5": partial(nextpnr.synthesis, ecp5.FAMILY, ecp5.DEVICES[0])}
+TARGETS = {"xc7": xc7.synthesis_job, "ecp5": partial(nextpnr.synthesis_job, ecp5.FAMILY, ecp5.DEVICES[0])}
 
 _ARRAY, _MACHINE = "top", "adagp"  # the modules that the benches drive
 _STALLS = (0.0, 0.9, 0.4)

@@ -81,7 +81,7 @@ def implement(family: Family, device: Device, source: str, *, top: str, clock: s
     nextpnr, packer = find(family.nextpnr), find(family.packer[0])
     chain, harness = scan_chain(source, top=top, clock=clock)
     hierarchy = Hierarchy.of(source + harness, chain)
-    finished = synthesise_modules(hierarchy, lambda module, text: synthesis(family, device, module, text), cache)
+    finished = synthesise_modules(hierarchy, lambda module, text: synthesis_job(family, device, module, text), cache)
     whole, *modules = areas(hierarchy, finished, lambda cells: family.resources(cells, list(device.capacity)))
     replace_file(folder / "modules.csv", lambda path: path.write_text(table(tuple(modules))))
     check_counted(whole.total, device)
@@ -111,7 +111,7 @@ def _fmax(report: Mapping) -> float:
     return clock["achieved"]
 
 
-def synthesis(family: Family, device: Device, module: Module, source: str) -> Job:
+def synthesis_job(family: Family, device: Device, module: Module, source: str) -> Job:
     """Yosys on one module, whose children are black boxes."""
     script = ["read_verilog module.v", *family.synthesise(device.name, module.name), "autoname", "tee -q -o stat.json stat -json",
               "write_verilog -noattr netlist.v"]

