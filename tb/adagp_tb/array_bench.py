@@ -1,6 +1,7 @@
 """The array engine with its memories, at the speed of compiled C++."""
 
 import ctypes
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -17,7 +18,7 @@ from adagp_hdl.interfaces import instruction_bits
 from adagp_hdl.memory.operand import OperandMemory
 from adagp_hdl.verilog import convert
 
-from .verilator import build
+from .verilator import NETLIST_OPTIMISE, build
 
 _DRIVER = Path(__file__).parent / "array.cpp"
 
@@ -94,12 +95,15 @@ class ArrayRun:
 
 
 class CompiledArray:
-    """An :class:`ArrayHarness`, compiled from its Verilog."""
+    """An :class:`ArrayHarness`, compiled from its Verilog, or from what ``synthesise`` makes of that."""
 
-    def __init__(self, rows: int, columns: int, elements: int = 4096, words: int = 512):
+    def __init__(self, rows: int, columns: int, elements: int = 4096, words: int = 512,
+                 synthesise: Callable[[str], str] | None = None):
         harness = ArrayHarness(rows, columns, elements, words)
         self.rows, self.columns, self.lanes, self.elements, self.words = rows, columns, harness.lanes, elements, words
-        self._library = ctypes.CDLL(str(build(convert(harness, name="top"), _DRIVER)))
+        verilog = convert(harness, name="top")
+        library = build(synthesise(verilog), _DRIVER, optimise=NETLIST_OPTIMISE) if synthesise else build(verilog, _DRIVER)
+        self._library = ctypes.CDLL(str(library))
         self._library.run.restype = ctypes.c_uint64
 
     def __call__(self, instructions: list[Array], stream: np.ndarray, stationary: np.ndarray, vector: np.ndarray, *,
@@ -126,6 +130,7 @@ class CompiledArray:
 
 
 @cache
-def compiled_array(rows: int, columns: int, elements: int = 4096, words: int = 512) -> CompiledArray:
+def compiled_array(rows: int, columns: int, elements: int = 4096, words: int = 512,
+                   synthesise: Callable[[str], str] | None = None) -> CompiledArray:
     """The compiled array of this shape."""
-    return CompiledArray(rows, columns, elements, words)
+    return CompiledArray(rows, columns, elements, words, synthesise)

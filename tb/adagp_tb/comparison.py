@@ -1,4 +1,4 @@
-"""A compiled training on the RTL and on the golden machine, side by side."""
+"""The same programs on the RTL and on the golden machine, side by side."""
 
 import numpy as np
 import torch
@@ -9,9 +9,10 @@ from adagp.golden import GoldenMachine
 from adagp.spec.isa import Pass
 from adagp.spec.schedule import Schedule
 
+from .random_programs import MEMORY_BYTES, random_program
 from .rtl_machine import RtlMachine
 
-_QUALITIES = 128
+_QUALITIES, _LAYERS = 128, 256
 
 
 def difference(training: Training, rtl: np.ndarray, golden: np.ndarray) -> str:
@@ -52,3 +53,33 @@ def _assert_same_counters(training: Training, rtl: RtlMachine, golden: GoldenMac
         for machine in (rtl, golden):
             machine.write("LAYER", number)
         assert rtl.counter("LAYER_MACS") == golden.counter("LAYER_MACS"), f"{context}: LAYER_MACS of {layer.name}"
+
+
+def assert_same_programs(rtl: RtlMachine, seed: int) -> None:
+    """Runs three random programs on ``rtl``, whose memory has ``MEMORY_BYTES``, and on a golden machine, one after the
+    other: what one leaves in the scratchpads must not matter to the next. All of external memory must agree after each, and
+    in the end the QUALITY registers and the counters; the bus must have moved the bytes that are counted."""
+    golden = GoldenMachine(rtl.config, MEMORY_BYTES)
+    for part in range(3):
+        program = random_program(rtl.config, 1000 * part + seed, overlap=seed % 4 != 0)
+        for machine in (golden, rtl):
+            program.place(machine)
+            machine.run()
+        assert not (text := _different_words(rtl.memory, golden.memory)), f"seed {seed}, program {part}: {text}"
+    for index in range(_QUALITIES):
+        assert rtl.read(f"QUALITY[{index}]") == golden.read(f"QUALITY[{index}]"), f"seed {seed}: QUALITY[{index}]"
+    for layer in range(_LAYERS):
+        for machine in (golden, rtl):
+            machine.write("LAYER", layer)
+        assert rtl.counter("LAYER_MACS") == golden.counter("LAYER_MACS"), f"seed {seed}: LAYER_MACS of {layer}"
+    for counter in ("INSTRUCTIONS", "PHASE_BATCHES[3]", *(f"PASS_MACS[{which.value}]" for which in Pass)):
+        assert rtl.counter(counter) == golden.counter(counter), f"seed {seed}: {counter}"
+    assert rtl.simulation.bytes_written == golden.counter("BYTES_WRITTEN") <= rtl.counter("BYTES_WRITTEN"), f"seed {seed}"
+    assert rtl.simulation.bytes_read == rtl.counter("BYTES_READ") + rtl.counter("BYTES_FETCHED"), f"seed {seed}"
+    assert rtl.simulation.outstanding == 0, f"seed {seed}"
+
+
+def _different_words(rtl: np.ndarray, golden: np.ndarray) -> str:
+    places = np.flatnonzero(rtl.view(np.uint32) != golden.view(np.uint32))
+    return "" if not places.size else (f"{places.size} words differ, first at {4 * places[0]:#x}: "
+                                       f"{rtl.view(np.uint32)[places[0]]:#010x}, not {golden.view(np.uint32)[places[0]]:#010x}")

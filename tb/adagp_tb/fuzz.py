@@ -8,6 +8,7 @@ configuration, since a configuration has to be compiled.
 import argparse
 import sys
 import time
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -24,7 +25,8 @@ from .rtl_machine import RtlMachine
 NETWORKS_PER_CONFIG = 10
 
 
-def compare(seed: int, config: AcceleratorConfig, *, batches: int = 3, stall_probability: float | None = None) -> str:
+def compare(seed: int, config: AcceleratorConfig, *, batches: int = 3, stall_probability: float | None = None,
+            synthesise: Callable[[str], str] | None = None) -> str:
     """Trains random network ``seed`` for ``batches`` batches (warm-up, then GP and BP) on both
     machines; returns a description. AssertionError with seed, configuration, batch and tensor if a
     bit differs; CompileError if the network does not fit the configuration."""
@@ -38,7 +40,7 @@ def compare(seed: int, config: AcceleratorConfig, *, batches: int = 3, stall_pro
     size = training.image_bytes(batches)
     stalls = float(rng.choice((0.0, 0.2, 0.5))) if stall_probability is None else stall_probability
     rtl = RtlMachine(config, size, latency=int(rng.integers(1, 60)), interval=int(rng.integers(1, 4)),
-                     stall_probability=stalls, seed=seed, max_cycles=20_000_000)
+                     stall_probability=stalls, seed=seed, max_cycles=20_000_000, synthesise=synthesise)
     schedule = Schedule(warmup=1, gp=1, bp=1) if Phase.GP in training.programs else Schedule(warmup=0)
     assert_same_training(training, network.model, data, labels, schedule, rtl, GoldenMachine(config, size),
                          context=f"seed {seed}, {config}")

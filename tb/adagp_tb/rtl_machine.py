@@ -30,7 +30,8 @@ class RtlMachine:
     :class:`adagp_tb.simulation.Simulation`. A ``run`` that takes more than ``max_cycles`` raises
     TimeoutError; a breach of the bus rules raises BusViolation. ``trace`` names a VCD file, which is
     complete after ``close``; with ``countable`` the simulation can count toggles instead. The first
-    machine of a configuration is compiled, which takes seconds.
+    machine of a configuration is compiled, which takes seconds. ``synthesise`` makes of the generated
+    Verilog what is simulated in its place, with the same ports.
 
     ``register_writes`` counts those between the last doorbell and its interrupt: what the host had to
     do for the machine to go on.
@@ -39,11 +40,11 @@ class RtlMachine:
     def __init__(self, config: AcceleratorConfig, memory_bytes: int, *, latency: int = 30,
                  interval: int = 1, stall_probability: float = 0.0, seed: int = 0, outstanding: int = 16,
                  interleave: bool = False, max_cycles: int = _MAX_CYCLES, trace: Path | None = None,
-                 countable: bool = False):
+                 countable: bool = False, synthesise: Callable[[str], str] | None = None):
         self.config = config
         self.max_cycles = max_cycles
         self.simulation = Simulation(
-            library(config, trace=countable or trace is not None), memory_bytes, latency=latency, interval=interval,
+            library(config, trace=countable or trace is not None, synthesise=synthesise), memory_bytes, latency=latency, interval=interval,
             stall_probability=stall_probability, seed=seed, outstanding=outstanding,
             interleave=interleave, trace=trace)
         self.memory = self.simulation.memory
@@ -117,9 +118,12 @@ class RtlMachine:
         self.write("INTERRUPT_PENDING", _bit("INTERRUPT_PENDING", "done") | _bit("INTERRUPT_PENDING", "fault"))
 
 
-def library(config: AcceleratorConfig, *, trace: bool = False) -> Path:
+def library(config: AcceleratorConfig, *, trace: bool = False, synthesise: Callable[[str], str] | None = None) -> Path:
     """The compiled simulation of ``config``; from the cache unless hardware or spec have changed."""
-    return verilator.build(_verilog(config), DRIVER, control=CONTROL, trace=trace)
+    verilog = _verilog(config)
+    if synthesise:
+        return verilator.build(synthesise(verilog), DRIVER, trace=trace, optimise=verilator.NETLIST_OPTIMISE)
+    return verilator.build(verilog, DRIVER, control=CONTROL, trace=trace)
 
 
 def _verilog(config: AcceleratorConfig) -> str:

@@ -27,6 +27,9 @@ _VERILATE = ["--cc", "--prefix", "Vtop", "--x-assign", "fast", "--x-initial", "f
              "--output-split", "20000", "-Wno-fatal", "-Wno-lint", "-Wno-style"]
 _TRACE = ["--trace-vcd", "--trace-structs", "--trace-max-width", "0"]
 _COMPILE = ["-std=c++17", "-fPIC", "-fvisibility=hidden", "-fno-gnu-unique", "-w"]
+NETLIST_OPTIMISE = "-O0"
+"""For netlists, which run for as long as they compile: an assignment per cell makes much code."""
+
 _RUNTIME = ["verilated.cpp", "verilated_threads.cpp"]
 _TRACE_RUNTIME = ["verilated_vcd_c.cpp"]
 

@@ -1,11 +1,10 @@
 """The RTL against the golden machine: random programs, every bit of external memory."""
 
-import numpy as np
 import pytest
 
-from adagp.golden import GoldenMachine
 from adagp.spec.config import AcceleratorConfig, Design, preset
-from adagp_tb.random_programs import MEMORY_BYTES, random_program
+from adagp_tb.comparison import assert_same_programs
+from adagp_tb.random_programs import MEMORY_BYTES
 from adagp_tb.rtl_machine import RtlMachine
 
 CONFIGS = {
@@ -30,35 +29,9 @@ MEMORIES = {
 }
 
 
-def difference(got: np.ndarray, want: np.ndarray) -> str:
-    """Where two memories first differ, in words."""
-    places = np.flatnonzero(got.view(np.uint32) != want.view(np.uint32))
-    return "" if not places.size else (
-        f"{places.size} words differ, first at {4 * places[0]:#x}: "
-        f"{got.view(np.uint32)[places[0]]:#010x}, not {want.view(np.uint32)[places[0]]:#010x}")
-
-
 @pytest.mark.parametrize("seed", range(8))
 @pytest.mark.parametrize("memory", MEMORIES)
 @pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in CONFIGS])
 def test_random_programs_leave_the_golden_bits(name, memory, seed):
     config = CONFIGS[name]
-    golden = GoldenMachine(config, MEMORY_BYTES)
-    rtl = RtlMachine(config, MEMORY_BYTES, seed=seed, max_cycles=1_000_000, **MEMORIES[memory])
-    for part in range(3):  # one after the other: what one leaves in the scratchpads must not matter to the next
-        program = random_program(config, 1000 * part + seed, overlap=seed % 4 != 0)
-        for machine in (golden, rtl):
-            program.place(machine)
-            machine.run()
-        assert difference(rtl.memory, golden.memory) == ""
-    for index in range(128):
-        assert rtl.read(f"QUALITY[{index}]") == golden.read(f"QUALITY[{index}]"), index
-    for layer in range(256):
-        for machine in (golden, rtl):
-            machine.write("LAYER", layer)
-        assert rtl.counter("LAYER_MACS") == golden.counter("LAYER_MACS"), layer
-    for counter in ("INSTRUCTIONS", "PHASE_BATCHES[3]", *(f"PASS_MACS[{i}]" for i in range(4))):
-        assert rtl.counter(counter) == golden.counter(counter), counter
-    assert rtl.simulation.bytes_written == golden.counter("BYTES_WRITTEN") <= rtl.counter("BYTES_WRITTEN")
-    assert rtl.simulation.bytes_read == rtl.counter("BYTES_READ") + rtl.counter("BYTES_FETCHED")
-    assert rtl.simulation.outstanding == 0
+    assert_same_programs(RtlMachine(config, MEMORY_BYTES, seed=seed, max_cycles=1_000_000, **MEMORIES[memory]), seed)

@@ -57,7 +57,7 @@ def synthesise(source: str, *, top: str, device: str, folder: Path, cache: Path)
     ``JobError``, ``MissingTool``.
     """
     hierarchy = Hierarchy.of(source, top)
-    finished = synthesise_modules(hierarchy, _job, cache)
+    finished = synthesise_modules(hierarchy, synthesis_job, cache)
     modules = areas(hierarchy, finished, resources)
     netlist = "\n".join(finished[module].read("netlist.v") for module in hierarchy.modules)
     replace_file(folder / "netlist.v", lambda path: path.write_text(netlist))
@@ -67,7 +67,7 @@ def synthesise(source: str, *, top: str, device: str, folder: Path, cache: Path)
     return Xc7(tools=finished[top].job.versions, modules=modules, device=device, **modules[0].total)
 
 
-def _job(module: Module, source: str) -> Job:
+def synthesis_job(module: Module, source: str) -> Job:
     """Yosys on one module, whose children are black boxes."""
     script = ["read_verilog -lib -specify +/xilinx/cells_sim.v", "read_verilog -lib +/xilinx/cells_xtra.v",
               "read_verilog module.v", f"hierarchy -check -top {module.name}",
