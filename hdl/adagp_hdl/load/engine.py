@@ -15,7 +15,7 @@ from ..memory.predictor import PredictorMemory
 from .aligner import Aligner
 from .chunker import Chunker
 from .groups import Groups
-from .layouts import block_columns, fetched_layout, group_layout, transfer_layout, transpose_lanes
+from .layouts import block_columns, chunk_layout, fetched_layout, group_layout, transfer_layout, transpose_lanes
 from .runs import LoadRuns
 from .transposer import Transposer
 from .writer import Writer, write_ports
@@ -98,16 +98,19 @@ class LoadEngine(wiring.Component):
         connect(m, groups.group, next_group.i)
         connect(m, next_group.o, chunker.group)
         connect(m, fetched.o, chunker.fetched)
-        connect(m, chunker.chunk, aligner.chunk)
+        m.submodules.next_chunk = next_chunk = Elastic(chunk_layout(config))
+        connect(m, chunker.chunk, next_chunk.i)
+        connect(m, next_chunk.o, aligner.chunk)
         connect(m, aligner.o, aligned.i)
         connect(m, aligned.o, writer.chunk)
         connect(m, transposer.o, writer.word)
+        chunk, pending = next_chunk.o, Signal()  # one that a column must not overtake
         m.d.comb += [
-            aligner.beat.valid.eq(reader.data.valid), aligner.beat.payload.eq(reader.data.payload.data),
+            pending.eq(aligner.pending | chunk.valid & ~chunk.payload.target.block), aligner.beat.valid.eq(reader.data.valid), aligner.beat.payload.eq(reader.data.payload.data),
             reader.data.ready.eq(aligner.beat.ready), chunker.freed.eq(transposer.freed),
             writer.column.payload.eq(chunker.column.payload),
-            writer.column.valid.eq(chunker.column.valid & ~aligner.pending),
-            chunker.column.ready.eq(writer.column.ready & ~aligner.pending),
+            writer.column.valid.eq(chunker.column.valid & ~pending),
+            chunker.column.ready.eq(writer.column.ready & ~pending),
         ]
         m.d.comb += [getattr(transposer, name).eq(getattr(writer.block, name))
                      for name in ("write", "row", "column", "count", "last", "data")]
