@@ -1,0 +1,150 @@
+"""The test image of a release: a small network to train, what the host has to do for it, and the result.
+
+The memory before and after the run and the host's commands are written as plain hexadecimal files,
+so that a Verilog bench reads them with ``$readmemh`` and firmware with little code.
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from adagp.compiler import SGD, Adam, PredictorConfig, Training, compile_training
+from adagp.cost.machine import training_cost
+from adagp.data.digits import digits
+from adagp.golden import GoldenMachine
+from adagp.spec.config import AcceleratorConfig, Design
+from adagp.spec.registers import field, offset
+from adagp.spec.schedule import Phase, Row, Schedule
+
+from .identity import identity
+
+BATCH, BATCHES = 4, 4
+_SLACK = 4
+"""A run may take this many times the cycles that the cost model says: the bench's memory pauses."""
+
+_RESULTS = ("INSTRUCTIONS.LO", *(f"PASS_MACS[{index}].LO" for index in range(4)),
+            *(f"PHASE_BATCHES[{phase.value}].LO" for phase in Phase))
+"""Counters that do not depend on time."""
+
+
+class Action(IntEnum):
+    """What the host does with ``address``, ``value`` and ``mask``."""
+
+    WRITE = 1       # value to the register at address
+    IDENTIFY = 2    # the register must read value under mask: the image is for this machine
+    AWAIT = 3       # wait for irq, at most value cycles
+    CHECK = 4       # the register must read value under mask: the run went as it should
+
+
+@dataclass(frozen=True)
+class Command:
+    """One line of ``run.hex``: four 32-bit words, then as a comment the name of the register."""
+
+    action: Action
+    register: str
+    value: int
+    mask: int = 0xFFFFFFFF
+
+    def line(self) -> str:
+        address = 0 if self.action is Action.AWAIT else offset(self.register)
+        return (f"{self.action:08x}_{address:08x}_{self.value:08x}_{self.mask:08x} "
+                f"// {self.action.name.lower()} {self.register}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TestImage:
+    """External memory from address 0, ``before`` and ``after`` the run of ``commands``, as bytes."""
+
+    __test__ = False  # pytest: no class of tests
+
+    config: AcceleratorConfig
+    before: np.ndarray
+    after: np.ndarray
+    commands: tuple[Command, ...]
+
+    def write(self, folder: Path) -> None:
+        """``image.hex`` and ``expected.hex`` (32-bit words from address 0), both also as ``.bin``,
+        ``run.hex``, and ``image.vh`` with their lengths."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, memory in (("image", self.before), ("expected", self.after)):
+            (folder / f"{name}.bin").write_bytes(memory.tobytes())
+            words = memory.view("<u4")
+            (folder / f"{name}.hex").write_text("".join(f"{word:08x}\n" for word in words.tolist()))
+        head = "// action, address, value, mask: " + ", ".join(f"{each.value} {each.name.lower()}" for each in Action)
+        (folder / "run.hex").write_text("\n".join([head, *(command.line() for command in self.commands), ""]))
+        (folder / "image.vh").write_text(
+            f"`define ADAGP_IMAGE_WORDS {self.before.size // 4}\n`define ADAGP_IMAGE_COMMANDS {len(self.commands)}\n")
+
+
+class TestNetwork(nn.Sequential):
+    """A convolution (1→4 channels) with pooling, and a classifier, for 8×8 pixels."""
+
+    __test__ = False
+
+    def __init__(self):
+        super().__init__(nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(64, 10))
+
+
+def make(config: AcceleratorConfig) -> TestImage:
+    """An epoch of handwritten digits on ``config``: warm-up, Phase GP, BP, GP, of :data:`BATCH` samples each.
+
+    The golden machine runs the host's commands and checks that the programs are free of races.
+    :class:`adagp.compiler.CompileError` where the network does not fit, :class:`adagp.data.datasets.MissingData`
+    without scikit-learn.
+    """
+    torch.manual_seed(0)
+    model = TestNetwork()
+    training = compile_training(model, config, batch=BATCH, input_shape=(1, 8, 8), optimizer=SGD(lr=0.1, momentum=0.5),
+                                predictor=PredictorConfig(size=4, channels=1), predictor_optimizer=Adam(lr=1e-3))
+    data, labels, _, _ = digits()
+    samples = BATCHES * BATCH
+    host = _Host(GoldenMachine(config, training.image_bytes(BATCHES), check=True))
+    for register, (value, mask) in identity(config).items():
+        host.commands.append(Command(Action.IDENTIFY, register, value, mask))
+    training.image(host.memory, model, data[:samples], labels[:samples])
+    before = host.memory.copy()
+    baseline = config.design is Design.BASELINE
+    training.configure(host, BATCHES, Schedule(warmup=0) if baseline else Schedule(warmup=1, rows=(Row(gp=1, bp=1),)))
+    host.run(_SLACK * _cycles(training, baseline))
+    return TestImage(config=config, before=before, after=host.memory.copy(), commands=tuple(host.commands))
+
+
+class _Host:
+    """A golden machine whose register writes are kept."""
+
+    def __init__(self, machine: GoldenMachine):
+        self.machine, self.memory = machine, machine.memory
+        self.commands: list[Command] = []
+
+    def write(self, register: str, value: int) -> None:
+        self.machine.write(register, value)
+        self.commands.append(Command(Action.WRITE, register, value))
+
+    def run(self, limit: int) -> None:
+        """Runs the batches, and says what must be true then, ``limit`` cycles later at the latest."""
+        done = field("INTERRUPT_PENDING", "done").mask
+        self.write("INTERRUPT_ENABLE", done | field("INTERRUPT_ENABLE", "fault").mask)
+        self.write("CONTROL", field("CONTROL", "start").mask)
+        self.commands.append(Command(Action.AWAIT, "irq", limit))
+        state = sum(field("STATUS", name).mask for name in ("busy", "done", "fault", "draining"))
+        self._check("FAULT_CAUSE")
+        self._check("STATUS", state)
+        self._check("INTERRUPT_PENDING")
+        self.write("INTERRUPT_PENDING", done)
+        for register in ("INTERRUPT_PENDING", "BATCH", *_RESULTS):
+            self._check(register)
+
+    def _check(self, register: str, mask: int = 0xFFFFFFFF) -> None:
+        self.commands.append(Command(Action.CHECK, register, self.machine.read(register) & mask, mask))
+
+
+def _cycles(training: Training, baseline: bool) -> int:
+    """Of the whole run, in a memory without pauses."""
+    phases = [Phase.BP] * BATCHES if baseline else [Phase.WARMUP, Phase.GP, Phase.BP, Phase.GP]
+    extra = [phase for phase in (Phase.ENTER, Phase.LEAVE) if phase in training.programs]
+    cost = {phase: training_cost(training, phase, batches=BATCHES).cycles for phase in {*phases, *extra}}
+    return sum(cost[phase] for phase in (*phases, *extra))
