@@ -15,20 +15,35 @@ from torch import nn
 from adagp.compiler import SGD, Adam, PredictorConfig, Training, compile_training
 from adagp.cost.machine import training_cost
 from adagp.data.digits import digits
+from adagp.driver.image import Image, schedule_c
 from adagp.golden import GoldenMachine
-from adagp.spec.config import AcceleratorConfig, Design
-from adagp.spec.registers import field, offset
+from adagp.spec.config import AcceleratorConfig
+from adagp.spec.identity import identity
+from adagp.spec.registers import REGISTERS, field, offset
 from adagp.spec.schedule import Phase, Row, Schedule
 
-from .identity import identity
-
-BATCH, BATCHES = 4, 4
+BATCH, BATCHES = 4, 3
 _SLACK = 4
 """A run may take this many times the cycles that the cost model says: the bench's memory pauses."""
 
 _RESULTS = ("INSTRUCTIONS.LO", *(f"PASS_MACS[{index}].LO" for index in range(4)),
             *(f"PHASE_BATCHES[{phase.value}].LO" for phase in Phase))
 """Counters that do not depend on time."""
+
+
+_HEADER = """\
+/* The test image for the driver: load image.bin, run {batches} batches, compare with expected.bin. */
+#ifndef ADAGP_TEST_IMAGE_H
+#define ADAGP_TEST_IMAGE_H
+
+#include "adagp.h"
+
+#define TEST_BATCHES {batches}u
+
+static {image}
+static {schedule}
+#endif
+"""
 
 
 class Action(IntEnum):
@@ -57,18 +72,19 @@ class Command:
 
 @dataclass(frozen=True, kw_only=True)
 class TestImage:
-    """External memory from address 0, ``before`` and ``after`` the run of ``commands``, as bytes."""
+    """External memory from address 0, ``before`` and ``after`` the run of ``commands``, as bytes. ``header``
+    tells the C driver the same run."""
 
     __test__ = False  # pytest: no class of tests
 
-    config: AcceleratorConfig
     before: np.ndarray
     after: np.ndarray
     commands: tuple[Command, ...]
+    header: str
 
     def write(self, folder: Path) -> None:
         """``image.hex`` and ``expected.hex`` (32-bit words from address 0), both also as ``.bin``,
-        ``run.hex``, and ``image.vh`` with their lengths."""
+        ``run.hex``, ``image.vh`` with their lengths, and ``test_image.h`` for the driver."""
         folder.mkdir(parents=True, exist_ok=True)
         for name, memory in (("image", self.before), ("expected", self.after)):
             (folder / f"{name}.bin").write_bytes(memory.tobytes())
@@ -76,6 +92,7 @@ class TestImage:
             (folder / f"{name}.hex").write_text("".join(f"{word:08x}\n" for word in words.tolist()))
         head = "// action, address, value, mask: " + ", ".join(f"{each.value} {each.name.lower()}" for each in Action)
         (folder / "run.hex").write_text("\n".join([head, *(command.line() for command in self.commands), ""]))
+        (folder / "test_image.h").write_text(self.header)
         (folder / "image.vh").write_text(
             f"`define ADAGP_IMAGE_WORDS {self.before.size // 4}\n`define ADAGP_IMAGE_COMMANDS {len(self.commands)}\n")
 
@@ -90,7 +107,8 @@ class TestNetwork(nn.Sequential):
 
 
 def make(config: AcceleratorConfig) -> TestImage:
-    """An epoch of handwritten digits on ``config``: warm-up, Phase GP, BP, GP, of :data:`BATCH` samples each.
+    """A few handwritten digits on ``config``: a batch of warm-up, one of Phase GP, one of Phase BP (on the
+    baseline three of back-propagation), of :data:`BATCH` samples each.
 
     The golden machine runs the host's commands and checks that the programs are free of races.
     :class:`adagp.compiler.CompileError` where the network does not fit, :class:`adagp.data.datasets.MissingData`
@@ -103,14 +121,14 @@ def make(config: AcceleratorConfig) -> TestImage:
     data, labels, _, _ = digits()
     samples = BATCHES * BATCH
     host = _Host(GoldenMachine(config, training.image_bytes(BATCHES), check=True))
-    for register, (value, mask) in identity(config).items():
-        host.commands.append(Command(Action.IDENTIFY, register, value, mask))
+    host.commands += _identification(config)
     training.image(host.memory, model, data[:samples], labels[:samples])
     before = host.memory.copy()
-    baseline = config.design is Design.BASELINE
-    training.configure(host, BATCHES, Schedule(warmup=0) if baseline else Schedule(warmup=1, rows=(Row(gp=1, bp=1),)))
-    host.run(_SLACK * _cycles(training, baseline))
-    return TestImage(config=config, before=before, after=host.memory.copy(), commands=tuple(host.commands))
+    schedule = Schedule(warmup=1, rows=(Row(gp=1, bp=1),)) if training.predictor else Schedule(warmup=BATCHES)
+    training.configure(host, BATCHES, schedule)
+    host.run(_SLACK * _cycles(training))
+    return TestImage(before=before, after=host.memory.copy(), commands=tuple(host.commands), header=_HEADER.format(
+        batches=BATCHES, image=Image.of(training, BATCHES).c("test_image"), schedule=schedule_c("test_schedule", schedule)))
 
 
 class _Host:
@@ -142,9 +160,18 @@ class _Host:
         self.commands.append(Command(Action.CHECK, register, self.machine.read(register) & mask, mask))
 
 
-def _cycles(training: Training, baseline: bool) -> int:
+def _identification(config: AcceleratorConfig) -> list[Command]:
+    """What tells the machine that the image is for from all others."""
+    fixed = {register: sum(each.reset << each.lsb for each in REGISTERS[register].fields)
+             for register in ("ID", "INTERFACE")}
+    running = field("PREDICTOR", "gp").mask  # k of the running cycle
+    return [Command(Action.IDENTIFY, register, value, 0xFFFFFFFF & ~(running if register == "PREDICTOR" else 0))
+            for register, value in (fixed | identity(config)).items()]
+
+
+def _cycles(training: Training) -> int:
     """Of the whole run, in a memory without pauses."""
-    phases = [Phase.BP] * BATCHES if baseline else [Phase.WARMUP, Phase.GP, Phase.BP, Phase.GP]
+    phases = [Phase.WARMUP, Phase.GP, Phase.BP] if training.predictor else [Phase.WARMUP] * BATCHES
     extra = [phase for phase in (Phase.ENTER, Phase.LEAVE) if phase in training.programs]
     cost = {phase: training_cost(training, phase, batches=BATCHES).cycles for phase in {*phases, *extra}}
     return sum(cost[phase] for phase in (*phases, *extra))
