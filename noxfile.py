@@ -7,7 +7,7 @@ nox.options.reuse_venv = "yes"
 
 def install(run: nox.Session, *groups: str) -> None:
     pyproject = nox.project.load_toml("pyproject.toml")
-    run.install("-e", ".[hardware,sim,reports,training]", *nox.project.dependency_groups(pyproject, *groups))
+    run.install("-e", ".[hardware,sim,reports,release,training]", *nox.project.dependency_groups(pyproject, *groups))
 
 
 @nox.session

@@ -1,15 +1,15 @@
 """The ports of the accelerator and the interfaces that they form."""
 
+import re
 from dataclasses import dataclass
 
-from adagp.spec.config import AcceleratorConfig
-
-INTERFACES = {"s_axil": "AXI4-Lite subordinate", "m_axi": "AXI4 manager"}
+INTERFACES = ("s_axil", "m_axi")
+"""AXI4-Lite subordinate and AXI4 manager."""
 
 
 @dataclass(frozen=True)
 class Port:
-    """``interface`` is a key of :data:`INTERFACES` or empty."""
+    """A port of the top module, ``width`` bits wide."""
 
     name: str
     output: bool
@@ -17,20 +17,20 @@ class Port:
 
     @property
     def interface(self) -> str:
+        """The one of :data:`INTERFACES` that it belongs to, or nothing."""
         return next((each for each in INTERFACES if self.name.startswith(f"{each}_")), "")
 
     @property
     def signal(self) -> str:
-        """Its name in the standard of the interface, for instance ``ARADDR``."""
+        """Its name in the standard of its interface, for instance ``ARADDR``."""
         return self.name.removeprefix(f"{self.interface}_").upper()
 
 
-def ports(config: AcceleratorConfig) -> list[Port]:
-    """All ports, in the order of the module's header."""
-    from amaranth.hdl import Shape  # elaboration's libraries: only who asks pays
-    from amaranth.lib.wiring import Out
-
-    from adagp_hdl.top import Accelerator
-
-    return [Port(name=name, output=member.flow is Out, width=Shape.cast(member.shape).width)
-            for name, member in Accelerator(config).signature.members.items()]
+def ports(verilog: str, top: str = "adagp") -> list[Port]:
+    """The ports of the module ``top`` in Verilog as :mod:`adagp_hdl.verilog` writes it, by name."""
+    module = re.search(rf"^module {top} ?\(.*?^endmodule", verilog, re.MULTILINE | re.DOTALL)
+    if module is None:
+        raise ValueError(f"verilog must have a module {top!r}")
+    declared = re.findall(r"^  (in|out)put (?:\[(\d+):0\] )?(\w+) ?;$", module[0], re.MULTILINE)
+    return sorted((Port(name=name, output=direction == "out", width=int(most or 0) + 1)
+                   for direction, most, name in declared), key=lambda port: port.name)

@@ -9,7 +9,7 @@ import argparse
 import sys
 from importlib import import_module
 
-COMMANDS = ("verilog", "simulate", "train", "evaluate", "explore")
+COMMANDS = ("verilog", "package", "simulate", "train", "evaluate", "explore")
 
 
 class UserError(Exception):
