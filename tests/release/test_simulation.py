@@ -57,7 +57,7 @@ def test_icarus_runs_the_test_image(release, icarus, tools):
     ("run.hex", r"^00000003_00000000_\w{8}", "00000003_00000000_00000064", "FAIL: no answer after 100 cycles"),
     ("run.hex", r"(_\w{8}_)\w{8}(_\w{8} // write PROGRAM\[0\].SIZE)", r"\g<1>00000040\2",
      "FAIL: register 020 reads 00000007 after the run, not 00000000"),
-    ("run.hex", r"^0000000\d(.* // write BATCHES)", r"00000009\1", "FAIL: command 33 of image/run.hex is none: action 00000009")],
+    ("run.hex", r"^0000000\d(.* // write BATCHES)", r"00000009\1", "FAIL: command 34 of image/run.hex is none: action 00000009")],
     ids=["configuration", "time-out", "fault", "command"])
 def test_the_bench_says_why_it_fails(file, old, new, message, icarus, tools, with_image):
     result = tools(["vvp", "-n", str(icarus)], with_image(file, old, new))

@@ -22,7 +22,7 @@ from adagp.spec.identity import identity
 from adagp.spec.registers import REGISTERS, field, offset
 from adagp.spec.schedule import Phase, Row, Schedule
 
-BATCH, BATCHES = 4, 3
+BATCH, BATCHES = 2, 3
 _SLACK = 4
 """A run may take this many times the cycles that the cost model says: the bench's memory pauses."""
 
@@ -98,12 +98,12 @@ class TestImage:
 
 
 class TestNetwork(nn.Sequential):
-    """A convolution (1→4 channels) with pooling, and a classifier, for 8×8 pixels."""
+    """A convolution (1→2 channels) with pooling, and a classifier, for 8×8 pixels."""
 
     __test__ = False
 
     def __init__(self):
-        super().__init__(nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(64, 10))
+        super().__init__(nn.Conv2d(1, 2, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(32, 10))
 
 
 def make(config: AcceleratorConfig) -> TestImage:
@@ -117,7 +117,7 @@ def make(config: AcceleratorConfig) -> TestImage:
     torch.manual_seed(0)
     model = TestNetwork()
     training = compile_training(model, config, batch=BATCH, input_shape=(1, 8, 8), optimizer=SGD(lr=0.1, momentum=0.5),
-                                predictor=PredictorConfig(size=4, channels=1), predictor_optimizer=Adam(lr=1e-3))
+                                predictor=PredictorConfig(size=2, channels=1), predictor_optimizer=Adam(lr=1e-3))
     data, labels, _, _ = digits()
     samples = BATCHES * BATCH
     host = _Host(GoldenMachine(config, training.image_bytes(BATCHES), check=True))
