@@ -92,10 +92,12 @@ module bench #(
 
   integer patience;
 
-  // Lets the clock tick once, at most `limit` times since `patience` was 0.
-  task tick(input integer limit);
+  // The bench looks at signals before a rising edge and drives them after a falling one, so that no
+  // simulator's order of events matters. Waits until just before the next rising edge, at most `limit`
+  // times since `patience` was 0.
+  task before_edge(input integer limit);
     begin
-      @(posedge aclk);
+      #2;
       patience = patience + 1;
       if (patience > limit && !over) begin
         $display("FAIL: no answer after %0d cycles", limit);
@@ -108,11 +110,11 @@ module bench #(
     reg address_taken, value_taken, response;
     begin
       patience = 0;
-      awaddr <= address[11:0]; wdata <= value;
-      awvalid <= 1; wvalid <= 1; bready <= 1;
+      awaddr = address[11:0]; wdata = value;
+      awvalid = 1; wvalid = 1; bready = 1;
       address_taken = 0; value_taken = 0; response = 0;
       while (!response && !over) begin
-        tick(ACCESS_CYCLES);
+        before_edge(ACCESS_CYCLES);
         if (awvalid && awready) address_taken = 1;
         if (wvalid && wready) value_taken = 1;
         response = bvalid && bready;
@@ -120,7 +122,8 @@ module bench #(
           $display("FAIL: writing %h to register %h is refused with response %0d", value, address[11:0], bresp);
           fail;
         end
-        awvalid <= !address_taken; wvalid <= !value_taken; bready <= !response;
+        @(negedge aclk);
+        awvalid = !address_taken; wvalid = !value_taken; bready = !response;
       end
     end
   endtask
@@ -131,11 +134,11 @@ module bench #(
     reg address_taken, response;
     begin
       patience = 0;
-      araddr <= address[11:0];
-      arvalid <= 1; rready <= 1;
+      araddr = address[11:0];
+      arvalid = 1; rready = 1;
       address_taken = 0; response = 0;
       while (!response && !over) begin
-        tick(ACCESS_CYCLES);
+        before_edge(ACCESS_CYCLES);
         if (arvalid && arready) address_taken = 1;
         response = rvalid && rready;
         if (response) answer = rdata;
@@ -143,7 +146,8 @@ module bench #(
           $display("FAIL: reading register %h is refused with response %0d", address[11:0], rresp);
           fail;
         end
-        arvalid <= !address_taken; rready <= !response;
+        @(negedge aclk);
+        arvalid = !address_taken; rready = !response;
       end
     end
   endtask
@@ -157,9 +161,9 @@ module bench #(
     $readmemh(IMAGE, memory.words);
     $readmemh(EXPECTED, expected);
     $readmemh(RUN, commands);
-    repeat (4) @(posedge aclk);
-    aresetn <= 1;
-    @(posedge aclk);
+    repeat (4) @(negedge aclk);
+    aresetn = 1;
+    @(negedge aclk);
     cycles = 0;
     for (index = 0; index < COMMANDS && !over; index = index + 1) begin
       {action, address, value, mask} = commands[index];
@@ -179,7 +183,10 @@ module bench #(
         end
         AWAIT: begin
           patience = 0;
-          while (irq !== 1'b1 && !over) tick(value);
+          while (irq !== 1'b1 && !over) begin
+            before_edge(value);
+            @(negedge aclk);
+          end
           cycles = patience;
         end
         default: begin
