@@ -30,7 +30,6 @@ _RESULTS = ("INSTRUCTIONS.LO", *(f"PASS_MACS[{index}].LO" for index in range(4))
             *(f"PHASE_BATCHES[{phase.value}].LO" for phase in Phase))
 """Counters that do not depend on time."""
 
-
 _HEADER = """\
 /* The test image for the driver: load image.bin, run {batches} batches, compare with expected.bin. */
 #ifndef ADAGP_TEST_IMAGE_H
@@ -114,7 +113,12 @@ def make(config: AcceleratorConfig) -> TestImage:
     :class:`adagp.compiler.CompileError` where the network does not fit, :class:`adagp.data.datasets.MissingData`
     without scikit-learn.
     """
-    torch.manual_seed(0)
+    with torch.random.fork_rng(devices=()):
+        torch.manual_seed(0)
+        return _make(config)
+
+
+def _make(config: AcceleratorConfig) -> TestImage:
     model = TestNetwork()
     training = compile_training(model, config, batch=BATCH, input_shape=(1, 8, 8), optimizer=SGD(lr=0.1, momentum=0.5),
                                 predictor=PredictorConfig(size=2, channels=1), predictor_optimizer=Adam(lr=1e-3))
