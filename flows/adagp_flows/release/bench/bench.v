@@ -5,7 +5,6 @@
 // Also an example of how the accelerator is wired: one clock, AXI4-Lite for its registers, AXI4 for
 // its memory, one interrupt.
 
-`timescale 1ns / 1ps
 `include "configuration.vh"
 `include "image.vh"
 

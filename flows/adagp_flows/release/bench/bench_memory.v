@@ -4,8 +4,6 @@
 // flight; one write at a time. Every channel pauses in about a quarter of the cycles. An address
 // outside the memory is answered with DECERR. A breach of the bus rules sets `broken` for good.
 
-`timescale 1ns / 1ps
-
 module bench_memory #(
   parameter DATA_BITS = 64,   // of the bus: 64, 128, 256 or 512
   parameter WORDS = 1024,     // of 32 bits, from address 0
