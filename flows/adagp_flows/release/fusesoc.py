@@ -54,7 +54,7 @@ targets:
     flow_options:
       tool: verilator
       mode: binary
-      verilator_options: [--timing]
+      verilator_options: [--timing, -CFLAGS, -std=c++20]
 """
 
 
