@@ -54,7 +54,7 @@ targets:
     flow_options:
       tool: verilator
       mode: binary
-      verilator_options: [--timing, -CFLAGS, -std=c++20]
+      verilator_options: [--timing, -j, "0", -CFLAGS, -std=c++20]
 """
 
 

@@ -33,7 +33,7 @@ or with [Verilator](https://verilator.org) 5:
 
 ```sh
 verilator -Wall --lint-only --top-module adagp rtl/adagp.v
-verilator --binary --timing -CFLAGS -std=c++20 --top-module bench -Ibench -Iimage bench/bench_memory.v bench/bench.v rtl/adagp.v
+verilator --binary --timing -j 0 -CFLAGS -std=c++20 --top-module bench -Ibench -Iimage bench/bench_memory.v bench/bench.v rtl/adagp.v
 obj_dir/Vbench
 ```
 
