@@ -46,6 +46,13 @@ def synth(run: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def netlists(run: nox.Session) -> None:
+    """Run the benches on synthesised netlists of the array and of the smallest machine instead of the RTL; an hour."""
+    run.install("-e", ".[hardware,sim,reports,synth]")
+    run.run("python", "-m", "adagp_flows.synthesis.netlist", *run.posargs)
+
+
+@nox.session(default=False)
 def bench(run: nox.Session) -> None:
     """Measure utilisation, the designs, accuracy against speed, simulation speed, Verilog; report in build/bench."""
     install(run)

@@ -63,7 +63,7 @@ class Subject:
 
 
 def usual_name(config: AcceleratorConfig, part: str = "machine") -> str:
-    """The design's, where the sizes are those of the preset ``paper``; else the preset's or the array's size, and the
+    """The design's, where the sizes are those of the preset ``vc707``; else the preset's or the array's size, and the
     design's; that of a part where it is one."""
     design = config.design.name.lower()
     preset = next((name for name, sizes in PRESETS.items() if sizes.with_design(config.design) == config), None)
@@ -72,4 +72,4 @@ def usual_name(config: AcceleratorConfig, part: str = "machine") -> str:
         return part
     if part == "array":
         return f"{config.rows}x{config.columns}-{part}"
-    return design if preset == "paper" else f"{sizes}-{design}"
+    return design if preset == "vc707" else f"{sizes}-{design}"

@@ -19,7 +19,7 @@ def test_a_target_without_its_tool_is_left_out(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     tools.find.cache_clear()
     try:
-        questions, missing = presets._questions((("vivado", "paper", presets._BASELINE, "machine"),), tmp_path)
+        questions, missing = presets._questions((("vivado", "vc707", presets._BASELINE, "machine"),), tmp_path)
     finally:
         tools.find.cache_clear()
     assert questions == [] and missing == ["baseline for vivado: vivado is not installed: ask AMD"]
