@@ -4,10 +4,12 @@ import nox
 
 nox.options.reuse_venv = "yes"
 
+EXTRAS = "hardware,sim,reports,release,training"
 
-def install(run: nox.Session, *groups: str) -> None:
+
+def install(run: nox.Session, *groups: str, extras: str = EXTRAS) -> None:
     pyproject = nox.project.load_toml("pyproject.toml")
-    run.install("-e", ".[hardware,sim,reports,release,training]", *nox.project.dependency_groups(pyproject, *groups))
+    run.install("-e", f".[{extras}]", *nox.project.dependency_groups(pyproject, *groups))
 
 
 @nox.session
@@ -20,7 +22,7 @@ def sim(run: nox.Session) -> None:
 @nox.session
 def tests(run: nox.Session) -> None:
     """Run the whole test suite; arguments after -- go to pytest."""
-    install(run, "tests")
+    install(run, "tests", extras=f"{EXTRAS},synth")
     run.run("pytest", "-n", "2", "--dist", "loadgroup", *run.posargs)  # tests of one machine compile it once
 
 
@@ -41,14 +43,14 @@ def paper(run: nox.Session) -> None:
 @nox.session(default=False)
 def synth(run: nox.Session) -> None:
     """Synthesise: the four designs on 7-series FPGAs, an element everywhere; -- --all for hours more; tables in build/synth."""
-    run.install("-e", ".[hardware,sim,reports,synth]")
+    install(run, extras="hardware,sim,reports,synth")
     run.run("python", "-m", "adagp_flows.synthesis.presets", *run.posargs)
 
 
 @nox.session(default=False)
 def netlists(run: nox.Session) -> None:
     """Run the benches on synthesised netlists of the array and of the smallest machine instead of the RTL; an hour."""
-    run.install("-e", ".[hardware,sim,reports,synth]")
+    install(run, extras="hardware,sim,reports,synth")
     run.run("python", "-m", "adagp_flows.synthesis.netlist", *run.posargs)
 
 

@@ -5,6 +5,8 @@ import shutil
 
 import pytest
 
+with_icarus = pytest.mark.skipif(shutil.which("iverilog") is None, reason="needs Icarus Verilog, Debian's iverilog")
+
 ICARUS = "iverilog -g2005 -I bench -I image -s bench -o {output} bench/bench_memory.v bench/bench.v rtl/adagp.v"
 
 
@@ -46,11 +48,13 @@ def test_verilator_has_no_warning(release, tools):
         assert (result.returncode, result.stderr) == (0, "") and "Warning" not in result.stdout, command
 
 
+@with_icarus
 def test_icarus_runs_the_test_image(release, icarus, tools):
     result = tools(["vvp", "-n", str(icarus)], release)
     assert result.returncode == 0 and result.stdout.startswith("PASS: "), result.stdout
 
 
+@with_icarus
 @pytest.mark.parametrize("file, old, new, message", [
     ("run.hex", r"_\w{8}(_ffffffff // identify CONFIGURATION)", r"_00000001\1",
      "FAIL: the image is for another configuration: register 138 reads "),
@@ -65,6 +69,7 @@ def test_the_bench_says_why_it_fails(file, old, new, message, icarus, tools, wit
     assert result.stdout.count("FAIL") == 1 and "PASS" not in result.stdout
 
 
+@with_icarus
 def test_fusesoc_lints_and_builds_for_icarus(release, core, tools, tmp_path):
     for target, *options in (("lint",), ("sim", "--build")):
         result = tools(["fusesoc", "--cores-root", str(release), "run", *options, "--target", target, core], tmp_path)
