@@ -136,7 +136,8 @@ from adagp_flows.synthesis.tools import Tool
 run(Job(name="long", inputs={{}}, commands=(("sh", "-c", "echo $$ > ../pid; sleep 600"),), outputs=(),
         tools=(Tool(name="sh", command="/bin/sh", version="1"),)), Path({str(tmp_path / "job")!r}))
 """
-    process = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE)
+    process = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE,
+                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))  # a job in the background ignores it
     pid = tmp_path / "pid"
     deadline = time.monotonic() + 60
     while not (pid.exists() and pid.read_text().endswith("\n")):
