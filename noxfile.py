@@ -55,6 +55,14 @@ def netlists(run: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def docs(run: nox.Session) -> None:
+    """Build the documentation, every warning an error; build/docs/index.html."""
+    run.install("-e", ".[hardware,sim,reports,release,board,synth]",
+                *nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), "docs"))
+    run.run("sphinx-build", "--fail-on-warning", "--keep-going", "docs", "build/docs", *run.posargs)
+
+
+@nox.session(default=False)
 def bench(run: nox.Session) -> None:
     """Measure utilisation, the designs, accuracy against speed, simulation speed, Verilog; report in build/bench."""
     install(run)

@@ -71,6 +71,10 @@ FUNCTIONS = {
     Function.EQUAL: lambda a, b: 0x3F800000 if literal.value(a) == literal.value(b) else 0}
 
 
+def test_every_function_has_a_second_opinion():
+    assert FUNCTIONS.keys() == set(Function) - {Function.ARITHMETIC, Function.REPORT}
+
+
 @pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function.name)
 def test_functions_of_the_vector_unit(function):
     instruction = Vector(function=function, addend=Addend.B, a=0, d=0)

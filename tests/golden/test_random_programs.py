@@ -10,7 +10,7 @@ from adagp.golden import GoldenMachine
 from adagp.golden.accesses import Space, accesses
 from adagp.spec.config import AcceleratorConfig, Design, preset
 from adagp.spec.isa import (
-    Array, End, Engine, Fill, Load, Memory, Opcode, PredictorArray, Store, Vector, encode)
+    Addend, Array, End, Engine, Fill, Function, Load, Memory, Multiplier, Opcode, PredictorArray, Store, Vector, encode)
 from adagp_tb.random_programs import MEMORY_BYTES, PROGRAM_ADDRESS, ZONE_BYTES, random_program
 
 ODD = AcceleratorConfig(rows=3, columns=5, bus_bits=64, stream_elements=256, stationary_elements=128, vector_words=64,
@@ -88,8 +88,8 @@ def test_the_generator_reaches_every_kind_of_instruction(design):
     assert {(i.format, i.dense, i.local) for i in made if isinstance(i, Store)} == {
         (f, d, l) for f in (0, 1) for d in (0, 1) for l in places}
     vectors = [i for i in made if isinstance(i, Vector)]
-    assert {i.function for i in vectors} == set(range(11))
-    assert {(i.multiplier, i.addend) for i in vectors} == {(m, a) for m in range(3) for a in range(3)}
+    assert {i.function for i in vectors} == set(Function)
+    assert {(i.multiplier, i.addend) for i in vectors} == {(m, a) for m in Multiplier for a in Addend}
     assert {(i.behind, i.each) for i in vectors} == {(behind, each) for behind in range(16) for each in range(2)}
     assert {i.lane for i in vectors if i.broadcast} == set(range(config.vector_lanes))
     for kind in (Array, PredictorArray) if own_array else (Array,):

@@ -20,6 +20,12 @@ _NUMBERS = (("Causes of faults", FaultCause), ("Phases", Phase), ("Passes of PAS
 
 def page(title: str) -> str:
     """The text of the page."""
+    return (f'<!DOCTYPE html>\n<html lang="en">\n<head><meta charset="utf-8"><title>{escape(title)}</title>'
+            f"<style>{_STYLE}</style></head>\n<body>\n<h1>{escape(title)}</h1>\n{content()}</body>\n</html>\n")
+
+
+def content() -> str:
+    """What the page holds under its title: headings from the second level on, paragraphs and tables."""
     groups: dict[str, list[Register]] = {}
     for register in REGISTERS.values():
         groups.setdefault(_general(register.path), []).append(register)
@@ -28,13 +34,11 @@ def page(title: str) -> str:
     details = "".join(_section(path, members) for path, members in groups.items())
     numbers = "".join(f"<h3>{heading}</h3>\n<table>" + "".join(
         f"<tr><td>{each.value}</td><td>{each.name}</td></tr>" for each in kind) + "</table>\n" for heading, kind in _NUMBERS)
-    return (f'<!DOCTYPE html>\n<html lang="en">\n<head><meta charset="utf-8"><title>{escape(title)}</title>'
-            f"<style>{_STYLE}</style></head>\n<body>\n<h1>{escape(title)}</h1>\n"
-            "<p>All registers are 32 bits wide, little-endian, on the AXI4-Lite interface <code>s_axil</code>. A 64-bit "
+    return ("<p>All registers are 32 bits wide, little-endian, on the AXI4-Lite interface <code>s_axil</code>. A 64-bit "
             "counter is a LO and a HI register; reading LO keeps the HI that belongs to it until the next LO is read."
             "</p>\n"
             f"<table><tr><th>Offset</th><th>Register</th><th></th></tr>\n{overview}</table>\n{details}"
-            f"<h2>Numbers</h2>\n{numbers}</body>\n</html>\n")
+            f"<h2>Numbers</h2>\n{numbers}")
 
 
 def _section(path: str, members: list[Register]) -> str:

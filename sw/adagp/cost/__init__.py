@@ -1,6 +1,6 @@
 """What training costs on an accelerator: cycles, bytes and energy.
 
-Any accelerator, in closed form:
+Any accelerator, in closed form::
 
     layers ──products.lower──> works ──dataflows.cycles──> cycles ──┐
                                  └────traffic.accesses──> bytes ────┤

@@ -25,12 +25,14 @@ def cycles(dataflow: Dataflow, work: Work, size: ArraySize) -> Count:
 
     With the contraction K, N filters and T vectors of a group, on R rows and C columns:
 
-    | dataflow | stays | cycles of a group |
-    |---|---|---|
-    | weight stationary | kernels, K along the rows, N along the columns | ⌈K/R⌉⌈N/C⌉(2R + C + T − 2) |
-    | input stationary | vectors, K along the rows, T along the columns | ⌈K/R⌉⌈T/C⌉(2R + C + N − 2) |
-    | output stationary | sums, T along the rows, N along the columns | ⌈T/R⌉⌈N/C⌉(R + C + K − 2) |
-    | row stationary | rows of kernels and inputs | see :class:`~adagp.cost.row_stationary.RowMapping` |
+    =================  ==============================================  ==================================================
+    dataflow           stays                                           cycles of a group
+    =================  ==============================================  ==================================================
+    weight stationary  kernels, K along the rows, N along the columns  ⌈K/R⌉⌈N/C⌉(2R + C + T − 2)
+    input stationary   vectors, K along the rows, T along the columns  ⌈K/R⌉⌈T/C⌉(2R + C + N − 2)
+    output stationary  sums, T along the rows, N along the columns     ⌈T/R⌉⌈N/C⌉(R + C + K − 2)
+    row stationary     rows of kernels and inputs                      see :class:`~adagp.cost.row_stationary.RowMapping`
+    =================  ==============================================  ==================================================
 
     The first three are those of SCALE-Sim: no fold begins before the one before it has ended, every fold takes
     the time of a whole array, and results leave an output-stationary array as they are ready. SCALE-Sim

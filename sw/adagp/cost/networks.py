@@ -60,12 +60,14 @@ class NetworkCost:
 
     Layers follow each other, none begins before the one before it has ended. The phases of the designs:
 
-    | design | forward pass of a layer | its backward pass, in warm-up and Phase BP |
-    |---|---|---|
-    | BASELINE | forward | both gradients |
-    | EFFICIENT | forward + predict | both gradients + train |
-    | LOW | the same + what it loads and stores | the same + what it loads and stores |
-    | MAX | the longer of forward and the former layer's predict; last its own | the longer of both gradients and train |
+    =========  ==================================================================  ==========================================
+    design     forward pass of a layer                                             its backward pass, in warm-up and Phase BP
+    =========  ==================================================================  ==========================================
+    BASELINE   forward                                                             both gradients
+    EFFICIENT  forward + predict                                                   both gradients + train
+    LOW        the same + what it loads and stores                                 the same + what it loads and stores
+    MAX        the longer of forward and the former layer's predict; last its own  the longer of both gradients and train
+    =========  ==================================================================  ==========================================
 
     The predictor of MAX runs on its own array; the last layer's predict follows its forward there. In every phase
     with a predictor, it predicts; in warm-up and Phase BP it also trains, in Phase GP nothing else happens. What the

@@ -78,11 +78,13 @@ def stack(works: Sequence[Work]) -> Work:
 def lower(layer: LayerShape, *, sees_input: bool = False) -> dict[Pass, tuple[Work, ...]]:
     """The works of each pass of ``layer``, one after the other on the array.
 
-    | pass | contraction | filters | vectors |
-    |---|---|---|---|
-    | forward | channels of a group × taps | output channels of a group | batch × output pixels |
-    | input gradient | output channels of a group × taps | channels of a group | batch × input pixels |
-    | weight gradient | batch × output pixels | output channels of a group | channels of a group × taps |
+    ===============  =================================  ==========================  ==========================
+    pass             contraction                        filters                     vectors
+    ===============  =================================  ==========================  ==========================
+    forward          channels of a group × taps         output channels of a group  batch × output pixels
+    input gradient   output channels of a group × taps  channels of a group         batch × input pixels
+    weight gradient  batch × output pixels              output channels of a group  channels of a group × taps
+    ===============  =================================  ==========================  ==========================
 
     In the weight gradient, the gradient of the output is the kernel that is moved over the input, so it is what a
     weight-stationary array keeps (this project's machine keeps the input instead). The input gradient of a strided

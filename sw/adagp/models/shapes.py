@@ -16,12 +16,14 @@ from torch.utils._python_dispatch import TorchDispatchMode
 class LayerShape:
     r"""One product of a forward pass, asked for by the module at the path ``name``.
 
-    | kind | input | weight | output |
-    |---|---|---|---|
-    | convolution | (batch, inputs, \*extent) | (outputs, inputs/groups, \*kernel) | (batch, outputs, \*extent) |
-    | transposed convolution | the same | (inputs, outputs/groups, \*kernel) | the same |
-    | linear | (rows, inputs) | (outputs, inputs) | (rows, outputs) |
-    | product (of activations) | (\*batch, rows, inner) | (\*batch, inner, columns) | (\*batch, rows, columns) |
+    ========================  =========================  ==================================  ==========================
+    kind                      input                      weight                              output
+    ========================  =========================  ==================================  ==========================
+    convolution               (batch, inputs, \*extent)  (outputs, inputs/groups, \*kernel)  (batch, outputs, \*extent)
+    transposed convolution    the same                   (inputs, outputs/groups, \*kernel)  the same
+    linear                    (rows, inputs)             (outputs, inputs)                   (rows, outputs)
+    product (of activations)  (\*batch, rows, inner)     (\*batch, inner, columns)           (\*batch, rows, columns)
+    ========================  =========================  ==================================  ==========================
 
     ``stride``, ``padding`` and ``dilation`` have an entry for each dimension of the kernel; a layer without a
     kernel has none.

@@ -12,7 +12,7 @@ from .top1 import Convolution, top1_weight_gradient
 
 
 class Approximation:
-    """Computes the weight gradients of a model's convolutions as a schedule says, in any ordinary training loop.
+    """Computes the weight gradients of a model's convolutions as a schedule says, in any ordinary training loop::
 
         approximation = Approximation(model, EVERY_FOURTH_LAYER.using(Method.TOP1))
         for inputs, labels in loader:
