@@ -21,6 +21,7 @@ def sim(run: nox.Session) -> None:
 def tests(run: nox.Session) -> None:
     """Run the whole test suite; arguments after -- go to pytest."""
     install(run, "tests")
+    run.install("-e", ".[soc]")
     run.run("pytest", "-n", "2", "--dist", "loadgroup", *run.posargs)  # tests of one machine compile it once
 
 
@@ -50,6 +51,14 @@ def netlists(run: nox.Session) -> None:
     """Run the benches on synthesised netlists of the array and of the smallest machine instead of the RTL; an hour."""
     run.install("-e", ".[hardware,sim,reports,synth]")
     run.run("python", "-m", "adagp_flows.synthesis.netlist", *run.posargs)
+
+
+@nox.session(default=False)
+def soc(run: nox.Session) -> None:
+    """Train under RISC-V firmware that uses the C driver, in a simulated system, on all designs; report in build/soc."""
+    install(run)
+    run.install("-e", ".[soc]")
+    run.run("python", "-m", "adagp_flows.soc.run", *run.posargs)
 
 
 @nox.session(default=False)

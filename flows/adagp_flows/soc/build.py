@@ -23,7 +23,7 @@ def simulator(release: Path) -> Path:
     """The compiled system around the core in ``release``, from the cache if it is there; raises
     :class:`adagp_tb.verilator.BuildError`."""
     sources = [release / "bench/configuration.vh", release / "rtl/adagp.v", release / "bench/bench_memory.v",
-               FOLDER / "interconnect.v", FOLDER / "system.v", PROCESSOR]
+               FOLDER / "arbiter.v", FOLDER / "system.v", PROCESSOR]
     return verilator.build("\n".join(source.read_text() for source in sources), FOLDER / "simulation.cpp", top="system")
 
 

@@ -7,7 +7,7 @@ import re
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -26,11 +26,16 @@ BATCHES = 12
 IMAGE = 0x1_0040
 """Where the firmware puts the image, from the begin of the external memory on."""
 
+FLASH_WORDS = 1 << 17
+"""Of 32 bits, in ``system.v``."""
+
+_LINE = 9  # characters of a word in a .hex file
 _LIMIT = 200_000_000
 _CHUNK = 1 << 18  # cycles between two looks at the console
 _STATES = "runs", "halted", "trapped", "broke a rule of the bus or met an error on it"
 _HALTED = _STATES.index("halted")
 _PASSES = 4
+_PHASES = {"warm-up": Phase.WARMUP, "BP": Phase.BP, "GP": Phase.GP}
 
 
 class SystemFailure(Exception):
@@ -49,21 +54,25 @@ class Outcome:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Training:
-    """One of the firmware's two runs of batches: cycles of the accelerator, and what does not depend on time."""
+class TrainingRun:
+    """One of the two runs of batches. ``batches`` are by phase; ``changed_words`` are those of parameters and their
+    state that are not as in the image; ``cycles`` of the accelerator are 0 on the golden machine, which has no time."""
 
     name: str
-    cycles: int
     batches: dict[str, int]
     macs: int
     changed_words: int
+    cycles: int = 0
 
 
 def simulate(library: Path, program: Path, image: Path, *, limit: int = _LIMIT,
              echo: Callable[[str], None] | None = None) -> Outcome:
     """Runs ``program`` on a :func:`.build.simulator` with ``image`` in its flash, both as ``.hex``, until the firmware
     ends. ``echo`` gets the console's text as it comes. Raises :class:`SystemFailure` where it does not end within
-    ``limit`` cycles, or the processor traps, or a rule of the bus is broken."""
+    ``limit`` cycles, or the processor traps, or a rule of the bus is broken; ValueError for an image that the flash
+    is too small for."""
+    if (size := image.stat().st_size // _LINE) > FLASH_WORDS:
+        raise ValueError(f"image must be at most {FLASH_WORDS} words long, not {size}")
     functions = _functions(library)
     with tempfile.TemporaryDirectory() as folder:
         result = Path(folder, "memory.hex")
@@ -86,7 +95,7 @@ def simulate(library: Path, program: Path, image: Path, *, limit: int = _LIMIT,
             functions.system_destroy(system)
 
 
-def golden(config: AcceleratorConfig, release: Path, batches: int) -> tuple[np.ndarray, list[Training]]:
+def golden(config: AcceleratorConfig, release: Path, batches: int) -> tuple[np.ndarray, list[TrainingRun]]:
     """The image's memory after two runs of ``batches`` batches on the golden machine, which also checks that
     the programs have no races, and the runs, with no cycles. Registers are set as the bench of ``release`` does."""
     contents = np.fromfile(release / "image/image.bin", np.uint8)
@@ -98,34 +107,33 @@ def golden(config: AcceleratorConfig, release: Path, batches: int) -> tuple[np.n
             machine.write(register, int(value, 16))
     machine.write("BATCHES", batches)
     state = machine.read("PROGRAM[0].ADDRESS")
-    before, trainings = _counters(machine), []
+    before, runs = _counters(machine), []
     for name in ("polling", "interrupt"):
         machine.run()
         after = _counters(machine)
         counted = {key: after[key] - before[key] for key in after}
         changed = (machine.memory[:state].view("<u4") != contents[:state].view("<u4")).sum()
-        trainings.append(Training(name=name, cycles=0, macs=counted.pop("macs"), batches=counted,
-                                  changed_words=int(changed)))
+        runs.append(TrainingRun(name=name, macs=counted.pop("macs"), batches=counted, changed_words=int(changed)))
         before = after
-    return machine.memory, trainings
+    return machine.memory, runs
 
 
-def trainings(console: str) -> list[Training]:
+def reports(console: str) -> list[TrainingRun]:
     """What the firmware reports of its runs."""
-    pattern = (r"^(\w+): warm-up (\d+), BP (\d+), GP (\d+) batches; MACs (\d+); changed words (\d+); cycles (\d+)$")
-    return [Training(name=name, batches=dict(zip(("warm-up", "BP", "GP"), map(int, batches), strict=True)),
-                     macs=int(macs), changed_words=int(changed), cycles=int(cycles))
+    pattern = r"^(\w+): warm-up (\d+), BP (\d+), GP (\d+) batches; MACs (\d+); changed words (\d+); cycles (\d+)$"
+    return [TrainingRun(name=name, batches=dict(zip(_PHASES, map(int, batches), strict=True)), macs=int(macs),
+                        changed_words=int(changed), cycles=int(cycles))
             for name, *batches, macs, changed, cycles in re.findall(pattern, console, re.MULTILINE)]
 
 
-def check(outcome: Outcome, memory: np.ndarray, expected: list[Training]) -> list[Training]:
+def check(outcome: Outcome, memory: np.ndarray, expected: list[TrainingRun]) -> list[TrainingRun]:
     """The firmware's runs. Raises :class:`SystemFailure` unless it ended well, its reports are as ``expected`` but
-    for the cycles, and the external memory holds ``memory`` at :data:`IMAGE` and zeros elsewhere."""
+    for the cycles, and the external memory holds ``memory`` at :data:`IMAGE` and zeros elsewhere: the firmware tests
+    some of it, and leaves zeros."""
     if outcome.exit_code:
         raise SystemFailure(f"the firmware ended with exit code {outcome.exit_code}: {outcome.console!r}")
-    reported = trainings(outcome.console)
-    timeless = [asdict(training) | {"cycles": 0} for training in reported]
-    if timeless != [asdict(training) for training in expected]:
+    reported = reports(outcome.console)
+    if (timeless := [replace(each, cycles=0) for each in reported]) != expected:
         raise SystemFailure(f"the firmware reports {timeless}, the golden machine {expected}")
     whole = np.zeros_like(outcome.memory)
     whole[IMAGE:IMAGE + memory.size] = memory
@@ -171,8 +179,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _counters(machine: GoldenMachine) -> dict[str, int]:
-    phases = {"warm-up": Phase.WARMUP, "BP": Phase.BP, "GP": Phase.GP}
-    return {name: machine.counter(f"PHASE_BATCHES[{phase.value}]") for name, phase in phases.items()} | {
+    return {name: machine.counter(f"PHASE_BATCHES[{phase.value}]") for name, phase in _PHASES.items()} | {
         "macs": sum(machine.counter(f"PASS_MACS[{index}]") for index in range(_PASSES))}
 
 

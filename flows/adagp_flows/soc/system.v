@@ -1,5 +1,5 @@
 // A system-on-chip around the accelerator: a PicoRV32 processor with on-chip memory, a flash with the
-// image, external memory behind an interconnect, a console, the accelerator's interrupt.
+// image, external memory behind an arbiter, a console, the accelerator's interrupt.
 //
 //   00000000  on-chip memory, 64 KiB: the firmware
 //   10000000  console (write): a character; 10000004: ends the simulation with an exit code
@@ -12,7 +12,7 @@
 // error to the processor or breaks the rules of the bus, sets `broken`.
 //
 // Compile with configuration.vh first, which defines ADAGP_DATA_BITS, then adagp.v and bench_memory.v of a
-// release folder, picorv32.v, interconnect.v.
+// release folder, picorv32.v, arbiter.v.
 
 module system (
   input  wire        clk,
@@ -110,7 +110,7 @@ module system (
   wire        c_awvalid, c_awready, c_wvalid, c_wready, c_bvalid, c_bready;
   wire        c_arvalid, c_arready, c_rvalid, c_rready;
   wire [DATA_BITS-1:0] rdata;
-  wire [31:0] c_lane = cpu_addr[31:2] & LANES - 1;
+  wire [31:0] c_lane = cpu_addr / 4 % LANES;
 
   picorv32_axi_adapter to_memory (
     .clk(clk), .resetn(resetn),
@@ -171,7 +171,7 @@ module system (
   wire [BYTES-1:0]     wstrb;
   wire [BYTES-1:0]     c_strobes = c_wstrb;
 
-  interconnect #(.REQUEST_BITS(REQUEST_BITS), .DATA_BITS(DATA_BITS + BYTES)) bus (
+  arbiter #(.REQUEST_BITS(REQUEST_BITS), .DATA_BITS(DATA_BITS + BYTES), .READS_LOG2(2)) bus (
     .clk(clk), .resetn(resetn),
     .ar({1'b0, (c_araddr ^ MEMORY) & BEAT, ONE_BEAT,
          a_arid, a_araddr ^ MEMORY, a_arlen, a_arsize, a_arburst}),

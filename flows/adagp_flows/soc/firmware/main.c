@@ -1,4 +1,5 @@
-/* Trains the test image of a release: RUN_BATCHES batches by polling, as many more by interrupt. */
+/* Trains the test image of a release: RUN_BATCHES batches by polling, as many more by interrupt, during which the
+ * processor uses the external memory, too. */
 #include "board.h"
 #include "test_image.h"
 
@@ -7,6 +8,7 @@
 #endif
 
 #define IMAGE (MEMORY + 0x10040u)  /* any multiple of 64 will do */
+#define SCRATCH (MEMORY + MEMORY_BYTES - 256u)
 #define TIME_LIMIT 1000000000u     /* cycles */
 
 static volatile uint32_t events;   /* of the interrupt */
@@ -106,6 +108,19 @@ static void report(const char *name)
     check("clear counters", adagp_clear_counters(&device));
 }
 
+/* Another task of the processor: whether a word of external memory keeps a number. It is 0 afterwards. */
+static void test_memory(uint32_t number)
+{
+    volatile uint32_t *word = (volatile uint32_t *)SCRATCH + number % 64u;
+    const uint32_t pattern = number * 0x9E3779B9u;
+    *word = pattern;
+    if (*word != pattern) {
+        print("error: memory has lost a word\n");
+        stop(1);
+    }
+    *word = 0;
+}
+
 static void train_by_polling(void)
 {
     check("start", adagp_start(&device, RUN_BATCHES, 0));
@@ -116,21 +131,27 @@ static void train_by_polling(void)
 static void train_by_interrupt(void)
 {
     const uint32_t begin = cycles();
+    uint32_t tested = 0;
     check("enable", adagp_interrupt_enable(&device, ADAGP_EVENT_DONE | ADAGP_EVENT_FAULT));
     enable_interrupts(ACCELERATOR_INTERRUPT);
     check("start", adagp_start(&device, RUN_BATCHES, 0));
-    while (!events) /* the processor is free for other work */
+    while (!events) {
         if (cycles() - begin > TIME_LIMIT)
             check("interrupt", ADAGP_ERROR_TIMEOUT);
+        test_memory(++tested);
+    }
     check("run", adagp_poll(&device));
     report("interrupt");
+    print("meanwhile: ");
+    print_number(tested);
+    print(" words of memory tested\n");
 }
 
 int main(void)
 {
     introduce();
+    check("load", adagp_load(&device, &test_image, &test_schedule, IMAGE)); /* before a byte is written */
     copy_image();
-    check("load", adagp_load(&device, &test_image, &test_schedule, IMAGE));
     train_by_polling();
     train_by_interrupt();
     return 0;

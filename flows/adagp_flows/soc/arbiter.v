@@ -5,7 +5,7 @@
 // managers may be in flight; writes go one burst at a time. R and B payloads go to both managers as they
 // are: valid tells whose they are.
 
-module interconnect #(
+module arbiter #(
   parameter REQUEST_BITS = 46,
   parameter DATA_BITS = 72,    // of W: data, strobe
   parameter READS_LOG2 = 5     // of the reads in flight
@@ -48,7 +48,8 @@ module interconnect #(
   reg  [(1<<READS_LOG2)-1:0] readers;              // whose are the reads in flight, a ring
   reg  [READS_LOG2:0]        requested, answered;  // modulo twice its size
   reg                        waiting, waiting_reader;
-  wire       full = requested - answered == 1 << READS_LOG2;
+  wire [READS_LOG2:0] in_flight = requested - answered;
+  wire       full = in_flight[READS_LOG2];
   wire       requester = waiting ? waiting_reader : arvalid[1];
   wire       reader = readers[answered[READS_LOG2-1:0]];
 
