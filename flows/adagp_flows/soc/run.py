@@ -13,11 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
+from adagp.compiler import CompileError
 from adagp.files import replace_file
 from adagp.golden import GoldenMachine
 from adagp.spec.config import PRESETS, AcceleratorConfig, Design
 from adagp.spec.schedule import Phase
 from adagp_flows.release.package import package
+from adagp_tb.verilator import BuildError
 
 from .build import firmware, simulator
 
@@ -69,10 +71,9 @@ def simulate(library: Path, program: Path, image: Path, *, limit: int = _LIMIT,
              echo: Callable[[str], None] | None = None) -> Outcome:
     """Runs ``program`` on a :func:`.build.simulator` with ``image`` in its flash, both as ``.hex``, until the firmware
     ends. ``echo`` gets the console's text as it comes. Raises :class:`SystemFailure` where it does not end within
-    ``limit`` cycles, or the processor traps, or a rule of the bus is broken; ValueError for an image that the flash
-    is too small for."""
+    ``limit`` cycles, or the processor traps, or a rule of the bus is broken, or the flash is too small."""
     if (size := image.stat().st_size // _LINE) > FLASH_WORDS:
-        raise ValueError(f"image must be at most {FLASH_WORDS} words long, not {size}")
+        raise SystemFailure(f"an image must be at most {FLASH_WORDS} words long, not {size}")
     functions = _functions(library)
     with tempfile.TemporaryDirectory() as folder:
         result = Path(folder, "memory.hex")
@@ -82,8 +83,8 @@ def simulate(library: Path, program: Path, image: Path, *, limit: int = _LIMIT,
         try:
             state, console = 0, ""
             while state == 0 and functions.system_cycles(system) < limit:
-                state = functions.system_run(system, _CHUNK)
-                before, console = console, functions.system_console(system).decode()
+                state = functions.system_run(system, min(_CHUNK, limit - functions.system_cycles(system)))
+                before, console = console, functions.system_console(system).decode(errors="replace")
                 if echo and console != before:
                     echo(console[len(before):])
             cycles = functions.system_cycles(system)
@@ -171,7 +172,7 @@ def main(arguments: list[str] | None = None) -> None:
         config = PRESETS[options.preset].with_design(Design[name.upper()])
         try:
             facts = run(config, batches=options.batches, echo=lambda text: print(text, end="", flush=True))
-        except SystemFailure as failure:
+        except (BuildError, CompileError, SystemFailure) as failure:
             sys.exit(f"{name}: {failure}")
         report["designs"][name] = facts
         print(f"every bit as on the golden machine; {facts['cycles']} clock cycles", flush=True)

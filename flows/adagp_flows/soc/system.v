@@ -169,7 +169,7 @@ module system (
   wire [1:0]  arburst, awburst;
   wire [DATA_BITS-1:0] wdata;
   wire [BYTES-1:0]     wstrb;
-  wire [BYTES-1:0]     c_strobes = c_wstrb;
+  wire [BYTES-1:0]     c_strobes = {{BYTES - 4{1'b0}}, c_wstrb};
 
   arbiter #(.REQUEST_BITS(REQUEST_BITS), .DATA_BITS(DATA_BITS + BYTES), .READS_LOG2(2)) bus (
     .clk(clk), .resetn(resetn),
@@ -210,7 +210,7 @@ module system (
       broken <= 1;
 
   reg [8*512-1:0] firmware, image, result;
-  reg kept = 0;
+  reg kept;
 
   initial begin
     if ($value$plusargs("firmware=%s", firmware)) $readmemh(firmware, ram);
@@ -218,7 +218,9 @@ module system (
   end
 
   always @(posedge clk)
-    if (resetn && halted && !kept) begin
+    if (!resetn)
+      kept <= 0;
+    else if (halted && !kept) begin
       kept <= 1;
       if ($value$plusargs("result=%s", result)) $writememh(result, memory.words);
     end
