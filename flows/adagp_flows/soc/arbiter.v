@@ -61,7 +61,7 @@ module arbiter #(
 
   always @(posedge clk)
     if (!resetn) begin
-      requested <= 0; answered <= 0; waiting <= 0;
+      requested <= 0; answered <= 0; waiting <= 0; readers <= 0;
     end else begin
       waiting <= memory_arvalid && !memory_arready;
       waiting_reader <= requester;
@@ -87,9 +87,9 @@ module arbiter #(
   assign memory_bready = writing && bready[writer];
 
   always @(posedge clk)
-    if (!resetn)
-      writing <= 0;
-    else if (!writing) begin
+    if (!resetn) begin
+      writing <= 0; writer <= 0;
+    end else if (!writing) begin
       writing <= awvalid != 0;
       writer <= awvalid[1];
       address_taken <= 0;
