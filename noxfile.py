@@ -22,7 +22,7 @@ def sim(run: nox.Session) -> None:
 @nox.session
 def tests(run: nox.Session) -> None:
     """Run the whole test suite; arguments after -- go to pytest."""
-    install(run, "tests", extras=f"{EXTRAS},synth")
+    install(run, "tests", extras=f"{EXTRAS},soc,synth")
     run.run("pytest", "-n", "2", "--dist", "loadgroup", *run.posargs)  # tests of one machine compile it once
 
 
@@ -57,9 +57,15 @@ def netlists(run: nox.Session) -> None:
 @nox.session(default=False)
 def docs(run: nox.Session) -> None:
     """Build the documentation, every warning an error; build/docs/index.html."""
-    run.install("-e", ".[hardware,sim,reports,release,board,synth]",
-                *nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), "docs"))
+    install(run, "docs", extras="hardware,sim,reports,release,board,synth")
     run.run("sphinx-build", "--fail-on-warning", "--keep-going", "docs", "build/docs", *run.posargs)
+
+
+@nox.session(default=False)
+def soc(run: nox.Session) -> None:
+    """Train under RISC-V firmware that uses the C driver, in a simulated system, on all designs; report in build/soc."""
+    install(run, extras=f"{EXTRAS},soc")
+    run.run("python", "-m", "adagp_flows.soc.run", *run.posargs)
 
 
 @nox.session(default=False)

@@ -46,9 +46,9 @@ def require(command: str, package: str) -> str:
     return path
 
 
-def build(verilog: str, driver: Path, *, control: Path | None = None, trace: bool = False, optimise: str = "-O1",
-          jobs: int = 2) -> Path:
-    """The shared library of ``driver`` and of the one top module in ``verilog``.
+def build(verilog: str, driver: Path, *, top: str | None = None, control: Path | None = None, trace: bool = False,
+          optimise: str = "-O1", jobs: int = 2) -> Path:
+    """The shared library of ``driver`` and of the module ``top`` in ``verilog``, by default its only top module.
 
     ``control`` is a Verilator control file, which marks the signals that the driver may read.
     The driver may include the headers in its folder. It includes ``Vtop.h`` (the verilated top; the macro ``TRACE`` is defined if ``trace``)
@@ -57,7 +57,7 @@ def build(verilog: str, driver: Path, *, control: Path | None = None, trace: boo
     cache if it is there; parallel callers wait for one another. Raises :class:`BuildError`.
     """
     compiler = require("g++", "g++")
-    options = [*_VERILATE, *(_TRACE if trace else [])]
+    options = [*_VERILATE, *(["--top-module", top] if top else []), *(_TRACE if trace else [])]
     controls = {"control.vlt": control.read_text()} if control else {}
     sources = {"driver.cpp": driver.read_text()} | {file.name: file.read_text() for file in sorted(driver.parent.glob("*.h"))}
     key = _digest(verilog, *sources.values(), *controls.values(), *options, *_COMPILE, optimise, _versions())

@@ -1,0 +1,1 @@
+"""A RISC-V system-on-chip around a release folder, in simulation, with firmware on the C driver."""

@@ -1,0 +1,36 @@
+#include "board.h"
+
+#define CONSOLE (*(volatile uint32_t *)0x10000000u)
+#define EXIT (*(volatile uint32_t *)0x10000004u)
+
+void print(const char *text)
+{
+    while (*text)
+        CONSOLE = (uint8_t)*text++;
+}
+
+void print_number(uint32_t value)
+{
+    char digits[11];
+    char *first = digits + sizeof digits - 1;
+    *first = 0;
+    do
+        *--first = (char)('0' + value % 10u);
+    while (value /= 10u);
+    print(first);
+}
+
+void print_hex(uint32_t value)
+{
+    int shift;
+    print("0x");
+    for (shift = 28; shift >= 0; shift -= 4)
+        CONSOLE = (uint8_t)"0123456789abcdef"[value >> shift & 15u];
+}
+
+_Noreturn void stop(uint32_t exit_code)
+{
+    EXIT = exit_code;
+    for (;;)
+        ;
+}
