@@ -12,6 +12,17 @@ _SKIPPED = re.compile(r"/\*.*?\*/|\\\n", re.DOTALL)
 _AREA = re.compile(r"(\bcell *\( *\"?(\w+)\"? *\) *\{[^{}]*?\barea *: *)[\d.]+")
 _MACRO = re.compile(r"^MACRO +(\w+)\b.*?\bSIZE +([\d.]+) +BY +([\d.]+)", re.MULTILINE | re.DOTALL)
 
+UNITS = """\
+  delay_model : table_lookup;
+  time_unit : "1ns"; voltage_unit : "1V"; current_unit : "1uA"; pulling_resistance_unit : "1kohm";
+  leakage_power_unit : "1nW"; capacitive_load_unit (1, pf);
+  slew_upper_threshold_pct_rise : 80; slew_lower_threshold_pct_rise : 20;
+  slew_upper_threshold_pct_fall : 80; slew_lower_threshold_pct_fall : 20;
+  input_threshold_pct_rise : 50; input_threshold_pct_fall : 50;
+  output_threshold_pct_rise : 50; output_threshold_pct_fall : 50;
+"""
+"""What every Liberty file that is written here begins with."""
+
 
 class LibertyError(ValueError):
     """The text is not what this module reads of Liberty."""

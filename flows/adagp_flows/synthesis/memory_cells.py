@@ -6,6 +6,7 @@ They have no area. Their timing is an assumption, the same for all of them.
 from collections.abc import Iterable
 
 from .cell_netlist import Shape
+from .liberty import UNITS
 from .power_view import constant_arc
 
 ACCESS_NS = 1.5
@@ -17,14 +18,7 @@ SETUP_NS = 0.3
 PIN_PF = 0.01
 """Assumed capacitance of an input, about that of a flip-flop."""
 
-_HEADER = """library (memories) {
-  delay_model : table_lookup;
-  time_unit : "1ns"; voltage_unit : "1V"; current_unit : "1uA"; pulling_resistance_unit : "1kohm";
-  leakage_power_unit : "1nW"; capacitive_load_unit (1, pf);
-  slew_upper_threshold_pct_rise : 80; slew_lower_threshold_pct_rise : 20;
-  slew_upper_threshold_pct_fall : 80; slew_lower_threshold_pct_fall : 20;
-  input_threshold_pct_rise : 50; input_threshold_pct_fall : 50;
-  output_threshold_pct_rise : 50; output_threshold_pct_fall : 50;
+_HEADER = "library (memories) {\n" + UNITS + """\
   nom_process : 1; nom_voltage : 1.8; nom_temperature : 25;
 """
 _SLEW_NS = 0.1

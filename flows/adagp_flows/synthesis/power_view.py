@@ -19,7 +19,7 @@ import re
 
 import numpy as np
 
-from .liberty import Group
+from .liberty import UNITS, Group
 
 ACTIVITY = "ACTIVITY"
 
@@ -29,14 +29,7 @@ SOURCE = "SOURCE"
 TRANSITION_NS = 0.15
 """Input transition at which energies are taken: about the mean in a design that meets 5 ns."""
 
-_HEADER = """library (power_view) {
-  delay_model : table_lookup;
-  time_unit : "1ns"; voltage_unit : "1V"; current_unit : "1uA"; pulling_resistance_unit : "1kohm";
-  leakage_power_unit : "1nW"; capacitive_load_unit (1, pf);
-  slew_upper_threshold_pct_rise : 80; slew_lower_threshold_pct_rise : 20;
-  slew_upper_threshold_pct_fall : 80; slew_lower_threshold_pct_fall : 20;
-  input_threshold_pct_rise : 50; input_threshold_pct_fall : 50;
-  output_threshold_pct_rise : 50; output_threshold_pct_fall : 50;
+_HEADER = "library (power_view) {\n" + UNITS + """\
   nom_process : 1; nom_voltage : %(voltage)s; nom_temperature : %(temperature)s;
   operating_conditions (typical) { process : 1; voltage : %(voltage)s; temperature : %(temperature)s; }
   default_operating_conditions : typical;
