@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 from adagp.spec.formats import FLOAT32
 
 from ..arithmetic.addition import SumPipeline
+from ..arithmetic.product import RegisteredProduct
 from ..arithmetic.unpacking import Unpacked
 from ..once import emitted_once
 from .operand import DecodedOperand
@@ -44,13 +45,14 @@ class ProcessingElement(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        x, active = self._move(m)
+        x, shadow, active = self._move(m)
+        significand = self._significand(m, shadow)
         product = self._multiply(m, x, active)
-        self._accumulate(m, product)
+        self._accumulate(m, significand, product)
         return m
 
     def _move(self, m):
-        """Passes everything on; returns operand and weight to multiply."""
+        """Passes everything on; returns the operand to multiply, the next weight and the weight to multiply."""
         width = DecodedOperand.size
         shadow = Signal(DecodedOperand, reset_less=True)
         active = Signal(DecodedOperand, reset_less=True)
@@ -66,18 +68,23 @@ class ProcessingElement(wiring.Component):
             m.d.sync += shadow.eq(self.weight)
         with m.If(self.swap):
             m.d.sync += active.eq(shadow)
-        return self.operand_right, active
+        return self.operand_right, shadow, active
+
+    def _significand(self, m, shadow):
+        """That of the product, in [1, 4). Takes operand and weight when :meth:`_move` registers them, into registers
+        of its own: so the multiplier may be far from the elements beside this one."""
+        m.submodules.registered_product = multiplier = RegisteredProduct(len(shadow.fraction))
+        m.d.comb += [multiplier.left.eq(self.operand.fraction), multiplier.right.eq(shadow.fraction), multiplier.take.eq(self.swap)]
+        return multiplier.product
 
     def _multiply(self, m, x, w):
-        """Registers the product: significand in [1, 4), exponent as if in [2, 4)."""
-        significand = Signal(16, reset_less=True)
+        """Registers the rest of the product: its exponent as if the significand were in [2, 4)."""
         exponent = Signal(9)
         nan = Signal()
         m.d.comb += [
             exponent.eq(x.exponent + w.exponent),  # biased exponent plus 128
             nan.eq(x.special & (x.fraction[0] | w.zero) | w.special & (w.fraction[0] | x.zero)),
         ]
-        m.d.sync += significand.eq(Cat(x.fraction, Const(1, 1)) * Cat(w.fraction, Const(1, 1)))
         zero = x.zero | w.zero
         biased = Cat(exponent[:7], exponent[8])
         below = zero | ~exponent[8] & (~exponent[7] | ~exponent[:7].any())
@@ -85,16 +92,16 @@ class ProcessingElement(wiring.Component):
                  "special": x.special | w.special | ~zero & exponent[7] & exponent[8],
                  "special_high": ~zero & biased.all(),
                  "zero": below, "zero_low": biased == 1}
-        registers = {"significand": significand}
+        registers = {}
         for name, value in flags.items():
             registers[name] = Signal(unsigned(len(value)), name=f"product_{name}", reset_less=True)
             m.d.sync += registers[name].eq(value)
         return registers
 
-    def _accumulate(self, m, product):
+    def _accumulate(self, m, significand, product):
         m.submodules.sum = total = SumPipeline(FLOAT32, slack=1)
         partial = Unpacked(FLOAT32, self.partial_sum)
-        exponent, top = product["exponent"], product["significand"][-1]
+        exponent, top = product["exponent"], significand[-1]
         zero, infinite = Signal(), Signal()
         m.d.comb += [
             zero.eq(product["zero"] | product["zero_low"] & ~top),
@@ -109,7 +116,7 @@ class ProcessingElement(wiring.Component):
             total.b.zero.eq(zero),
             total.b.special.eq(infinite),
             total.b.exponent.eq(exponent),
-            total.b.significand.eq(Cat(Const(0, 8), product["significand"])),
+            total.b.significand.eq(Cat(Const(0, 8), significand)),
             total.nan.eq(product["nan"] | partial.special & (
                 partial.fraction[-1] | infinite & (partial.sign ^ product["sign"]))),
             self.partial_sum_below.eq(total.o),
