@@ -1,13 +1,15 @@
 // adagp_hdl.arithmetic.product.RegisteredProduct in an ECP5's multiplier with that block's own registers, for which
 // neither Yosys nor nextpnr looks. nextpnr does not time the way between them: it is part of that from A to P of
 // a multiplier without registers, 3.9 ns with speed grade 6.
-module registered_product(clk, rst, left, right, take, product);
+module registered_product(clk, rst, left, right, take, left_taken, product);
   input clk;
   input rst;
   input [6:0] left;
   input [6:0] right;
   input take;
+  output reg [6:0] left_taken = 0;
   output [15:0] product;
+  always @(posedge clk) left_taken <= left;  // the block's own register has no output
   // A pin that is left open is 1, and the four multipliers of a block share CE and RST: each has to be driven.
   MULT18X18D #(
     .REG_INPUTA_CLK("CLK0"), .REG_INPUTA_CE("CE0"), .REG_INPUTA_RST("RST0"),

@@ -1,6 +1,6 @@
 """The processing element."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -45,37 +45,35 @@ class ProcessingElement(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        x, shadow, active = self._move(m)
-        significand = self._significand(m, shadow)
+        m.submodules.registered_product = multiplier = RegisteredProduct(len(self.operand.fraction))
+        x, active = self._move(m, multiplier)
         product = self._multiply(m, x, active)
-        self._accumulate(m, significand, product)
+        self._accumulate(m, multiplier.product, product)
         return m
 
-    def _move(self, m):
-        """Passes everything on; returns the operand to multiply, the next weight and the weight to multiply."""
+    def _move(self, m, multiplier):
+        """Passes everything on; returns operand and weight to multiply, whose fractions the multiplier has taken."""
         width = DecodedOperand.size
         shadow = Signal(DecodedOperand, reset_less=True)
         active = Signal(DecodedOperand, reset_less=True)
+        unmultiplied = Signal(width - len(self.operand.fraction), reset_less=True)
         passing = Signal(ROW_LATENCY * width, reset_less=True)
         m.d.sync += [
             self.load_right.eq(self.load),
             self.swap_right.eq(self.swap),
-            self.operand_right.eq(self.operand),
+            unmultiplied.eq(Value.cast(self.operand)[len(self.operand.fraction):]),
             passing.eq(Cat(self.weight, passing)),
         ]
-        m.d.comb += self.weight_below.eq(passing[-width:])
+        m.d.comb += [
+            multiplier.left.eq(self.operand.fraction), multiplier.right.eq(shadow.fraction), multiplier.take.eq(self.swap),
+            self.operand_right.eq(Cat(multiplier.left_taken, unmultiplied)),
+            self.weight_below.eq(passing[-width:]),
+        ]
         with m.If(self.load):
             m.d.sync += shadow.eq(self.weight)
         with m.If(self.swap):
             m.d.sync += active.eq(shadow)
-        return self.operand_right, shadow, active
-
-    def _significand(self, m, shadow):
-        """That of the product, in [1, 4). Takes operand and weight when :meth:`_move` registers them, into registers
-        of its own: so the multiplier may be far from the elements beside this one."""
-        m.submodules.registered_product = multiplier = RegisteredProduct(len(shadow.fraction))
-        m.d.comb += [multiplier.left.eq(self.operand.fraction), multiplier.right.eq(shadow.fraction), multiplier.take.eq(self.swap)]
-        return multiplier.product
+        return self.operand_right, active
 
     def _multiply(self, m, x, w):
         """Registers the rest of the product: its exponent as if the significand were in [2, 4)."""
