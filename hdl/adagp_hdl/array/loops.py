@@ -39,29 +39,30 @@ class AddressNest(wiring.Component):
 
     ``load`` takes ``base`` and ``strides``. In a cycle with ``step``, ``level`` (one-hot) names the loop that
     goes on: its stride is added to where its current iteration began, and the loops inside it
-    start again there. ``following`` is the address to which that leads, with ``step`` or without.
+    start again there.
     """
 
     def __init__(self, levels: int, bits: int):
         self._levels = levels
         super().__init__({
             "load": In(1), "base": In(bits), "strides": In(data.ArrayLayout(bits, levels)),
-            "step": In(1), "level": In(levels), "address": Out(bits), "following": Out(bits)})
+            "step": In(1), "level": In(levels), "address": Out(bits)})
 
     def elaborate(self, platform):
         m = Module()
         bits = len(self.base)
         strides = [Signal(bits, name=f"stride{k}", reset_less=True) for k in range(self._levels)]
         starts = [Signal(bits, name=f"start{k}", reset_less=True) for k in range(self._levels)]
+        following = Signal(bits)
         m.d.comb += [
-            self.following.eq(_selected(self.level, [(start + stride)[:bits] for start, stride in zip(starts, strides)])),
+            following.eq(_selected(self.level, [(start + stride)[:bits] for start, stride in zip(starts, strides)])),
             self.address.eq(starts[0]),
         ]
         for k in range(self._levels):
             with m.If(self.load):
                 m.d.sync += [starts[k].eq(self.base), strides[k].eq(self.strides[k])]
             with m.Elif(self.step & self.level[k:].any()):
-                m.d.sync += starts[k].eq(self.following)
+                m.d.sync += starts[k].eq(following)
         return m
 
 

@@ -61,17 +61,14 @@ class Streamer(wiring.Component):
         following = Signal(Following)
         m.submodules.loops = loops = LoopNest()
         last = loops.wraps[2]
-        final = last & (following == Following.END)
-        words, address, fresh = self._walk(m, loops, issue, following)
-        word, starts = words.address, final | ~running
+        word, address, fresh = self._walk(m, loops, issue, following)
         bank = word[self._word_bits - len(self.claim.bank):self._word_bits]
-        taken = self._hazards(m, issue, issue | ~running, word, Mux(starts, self.instruction.accumulator, words.following))
-        wait = taken & ~fresh | self.claimed.valid & (self.claimed.bank == bank)
+        wait = self._hazards(m, issue, word, fresh) | self.claimed.valid & (self.claimed.bank == bank)
         ready, complete = (Mux(slot, flags[1], flags[0]) for flags in (self.ready, self.complete))
         m.d.comb += [
             following.eq(Mux(slot, self.tiles[1].following, self.tiles[0].following)),
             issue.eq(running & ready & (complete | ~last) & ~wait),
-            leave.eq(issue & final),
+            leave.eq(issue & last & (following == Following.END)),
             self.idle.eq(~running | leave),
             self.claim.valid.eq(issue), self.claim.bank.eq(bank),
             self.swap.eq(issue & first),
@@ -93,7 +90,7 @@ class Streamer(wiring.Component):
         return m
 
     def _walk(self, m, loops, issue, following):
-        """The walk over the accumulators, the address of the vector, and whether its accumulator is overwritten."""
+        """Address of the vector, its accumulator, and whether that is overwritten."""
         order = self.instruction
         m.submodules.addresses = addresses = AddressNest(6, SCRATCHPAD_ADDRESS_BITS)
         m.submodules.words = words = AddressNest(4, WORD_BITS)
@@ -117,7 +114,7 @@ class Streamer(wiring.Component):
             words.step.eq(issue),
             words.level.eq(Cat(~wraps[2], *(wraps[2] & kind for kind in tiles))),
         ]
-        return words, addresses.address, self._fresh(m, issue & wraps[2], tiles)
+        return words.address, addresses.address, self._fresh(m, issue & wraps[2], tiles)
 
     def _fresh(self, m, step, tiles):
         """``again[k]``: loop k (chunks, outer 0, outer 1) makes this a further visit of the words."""
@@ -137,19 +134,13 @@ class Streamer(wiring.Component):
             m.d.sync += again.eq(Cat(Const(0, 2), ~moves[1]))
         return overwrite & ~again.any()
 
-    def _hazards(self, m, issue, moves, word, coming):
-        """Whether ``word`` is still on its way to memory from an earlier vector.
-
-        Compared a cycle before, because a lot depends on it: with ``moves`` the next ``word`` is ``coming``, else the same.
-        """
-        words = [Signal(self._word_bits, name=f"recent{i}", reset_less=True) for i in range(self._hazard - 1)]
-        valid = Signal(self._hazard - 1)
-        same, taken = Signal(self._hazard), Signal()
-        recent, issued, coming = [word[:self._word_bits], *words], Cat(issue, valid), coming[:self._word_bits]
-        following = Mux(moves, Cat(flag & (old == coming) for flag, old in zip(issued, recent)), same << 1)
-        m.d.sync += [valid.eq(issued), *(new.eq(old) for new, old in zip(words, recent)),
-                     same.eq(following), taken.eq(following[:self._hazard].any())]
-        return taken
+    def _hazards(self, m, issue, word, fresh):
+        """Whether ``word`` is still on its way to memory from an earlier vector."""
+        word = word[:self._word_bits]
+        words = [Signal(self._word_bits, name=f"recent{i}", reset_less=True) for i in range(self._hazard)]
+        valid = Signal(self._hazard)
+        m.d.sync += [valid.eq(Cat(issue, valid)), *(new.eq(old) for new, old in zip(words, [word, *words]))]
+        return ~fresh & Cat(flag & (old == word) for flag, old in zip(valid, words)).any()
 
     def _deliver(self, m, issue, slot):
         rows, latency = self._rows, self._latency
