@@ -1,6 +1,7 @@
 """Lattice ECP5 with Yosys and nextpnr."""
 
 from collections.abc import Sequence
+from importlib.resources import files
 from pathlib import Path
 
 from .devices import Device, named
@@ -30,6 +31,7 @@ def _place(device: str, clock_mhz: float) -> tuple[Sequence[str], dict[str, str]
 
 FAMILY = Family(
     name="ecp5", synthesise=lambda device, module: [f"synth_ecp5 -top {module} -run begin:check"], costs=_COSTS,
+    blocks={"registered_product": (files(__package__) / "ecp5_product.v").read_text()},
     library="read_verilog -lib -specify +/lattice/cells_sim_ecp5.v +/lattice/cells_bb_ecp5.v", place=_place, placed="placed.config",
     packer=("ecppack", "--compress", "placed.config", "scan.bit"), bitstream="scan.bit")
 

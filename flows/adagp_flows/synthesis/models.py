@@ -119,14 +119,32 @@ def _ecp5_block_ram() -> str:
 """
 
 
-_ECP5_MULTIPLIER = f"""
-    if (REG_INPUTA_CLK != "NONE" || REG_INPUTB_CLK != "NONE" || REG_PIPELINE_CLK != "NONE" || REG_OUTPUT_CLK != "NONE")
-        no_model_of_a_multiplier_with_registers refused();
-    wire signed [18:0] left = {{SIGNEDA & A17, {_descending("A", 18)[1:-1]}}};
-    wire signed [18:0] right = {{SIGNEDB & B17, {_descending("B", 18)[1:-1]}}};
+def _ecp5_multiplier() -> str:
+    """Of MULT18X18D, with registers at its inputs and its output if they have CLK0."""
+    registers = ("INPUTA", "INPUTB", "OUTPUT")
+    unused = [f'REG_{name}_CLK != "NONE" && REG_{name}_CLK != "CLK0"' for name in registers]
+    unused += ['REG_PIPELINE_CLK != "NONE"', 'RESETMODE != "SYNC"']
+
+    def register(name: str, pins: str, width: int) -> str:
+        """Declares ``name``: ``pins``, or what the register has of them."""
+        reset, enable = (f"{kind}[" + "".join(f'REG_{name}_{pin} == "{pin}{i}" ? {i} : ' for i in (1, 2, 3)) + "0]"
+                         for kind, pin in (("reset", "RST"), ("enable", "CE")))
+        return f"""
+    reg [{width - 1}:0] {name}_register = 0;
+    always @(posedge CLK0) if ({reset}) {name}_register <= 0; else if ({enable}) {name}_register <= {pins};
+    wire [{width - 1}:0] {name} = REG_{name}_CLK == "NONE" ? {pins} : {name}_register;"""
+
+    return f"""
+    if ({" || ".join(unused)}) no_model_of_such_a_multiplier refused();
+    wire [3:0] enable = {_descending("CE", 4)}, reset = {_descending("RST", 4)};
+    {register("INPUTA", _descending("A", 18), 18)}{register("INPUTB", _descending("B", 18), 18)}
+    wire signed [18:0] left = {{SIGNEDA & INPUTA[17], INPUTA}};
+    wire signed [18:0] right = {{SIGNEDB & INPUTB[17], INPUTB}};
     wire signed [37:0] product = left * right;
-    assign {_descending("P", 36)} = product[35:0];
+    {register("OUTPUT", "product[35:0]", 36)}
+    assign {_descending("P", 36)} = OUTPUT;
 """
 
+
 _BODIES = {"xc7": {"RAMB36E1": _xc7_block_ram(32), "RAMB18E1": _xc7_block_ram(16)},
-           "ecp5": {"DP16KD": _ecp5_block_ram(), "MULT18X18D": _ECP5_MULTIPLIER}}
+           "ecp5": {"DP16KD": _ecp5_block_ram(), "MULT18X18D": _ecp5_multiplier()}}

@@ -7,7 +7,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median_low
 
@@ -31,7 +31,8 @@ class Family:
     """What differs from one to the next.
 
     ``synthesise``: the commands of Yosys for a device and a module, mapped but not written, and its ``library`` of cells.
-    ``costs``: by cell the resource that it takes, and how much. ``place``: nextpnr's arguments for a device and a clock in
+    ``costs``: by cell the resource that it takes, and how much. ``blocks``: Verilog that makes a module out of cells by hand,
+    by the end of the module's name. ``place``: nextpnr's arguments for a device and a clock in
     MHz, and the files beside ``netlist.json`` that they name; it writes ``placed``, of which ``packer`` makes ``bitstream``.
     """
 
@@ -39,6 +40,7 @@ class Family:
     synthesise: Callable[[str, str], Sequence[str]]
     library: str
     costs: Mapping[str, tuple[str, int]]
+    blocks: Mapping[str, str] = field(default_factory=dict)
     place: Callable[[str, float], tuple[Sequence[str], Mapping[str, str]]]
     placed: str
     packer: tuple[str, ...]
@@ -114,6 +116,8 @@ def _fmax(report: Mapping) -> float:
 
 def synthesis_job(family: Family, device: Device, module: Module, source: str) -> Job:
     """Yosys on one module, whose children are black boxes."""
+    source = next((text.replace(f"module {block}", f"module {module.name}") for block, text in family.blocks.items()
+                   if module.name.endswith(f"_{block}")), source)
     script = ["read_verilog module.v", *family.synthesise(device.name, module.name), "autoname", "tee -q -o stat.json stat -json",
               "write_verilog -noattr netlist.v"]
     return Job(name=f"{family.name} {module.name}", inputs={"module.v": source, "script.ys": "\n".join(script) + "\n"},

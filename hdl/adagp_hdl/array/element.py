@@ -1,12 +1,13 @@
 """The processing element."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from adagp.spec.formats import FLOAT32
 
 from ..arithmetic.addition import SumPipeline
+from ..arithmetic.product import RegisteredProduct
 from ..arithmetic.unpacking import Unpacked
 from ..once import emitted_once
 from .operand import DecodedOperand
@@ -44,24 +45,30 @@ class ProcessingElement(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        x, active = self._move(m)
+        m.submodules.registered_product = multiplier = RegisteredProduct(len(self.operand.fraction))
+        x, active = self._move(m, multiplier)
         product = self._multiply(m, x, active)
-        self._accumulate(m, product)
+        self._accumulate(m, multiplier.product, product)
         return m
 
-    def _move(self, m):
-        """Passes everything on; returns operand and weight to multiply."""
+    def _move(self, m, multiplier):
+        """Passes everything on; returns operand and weight to multiply, whose fractions the multiplier has taken."""
         width = DecodedOperand.size
         shadow = Signal(DecodedOperand, reset_less=True)
         active = Signal(DecodedOperand, reset_less=True)
+        unmultiplied = Signal(width - len(self.operand.fraction), reset_less=True)
         passing = Signal(ROW_LATENCY * width, reset_less=True)
         m.d.sync += [
             self.load_right.eq(self.load),
             self.swap_right.eq(self.swap),
-            self.operand_right.eq(self.operand),
+            unmultiplied.eq(Value.cast(self.operand)[len(self.operand.fraction):]),
             passing.eq(Cat(self.weight, passing)),
         ]
-        m.d.comb += self.weight_below.eq(passing[-width:])
+        m.d.comb += [
+            multiplier.left.eq(self.operand.fraction), multiplier.right.eq(shadow.fraction), multiplier.take.eq(self.swap),
+            self.operand_right.eq(Cat(multiplier.left_taken, unmultiplied)),
+            self.weight_below.eq(passing[-width:]),
+        ]
         with m.If(self.load):
             m.d.sync += shadow.eq(self.weight)
         with m.If(self.swap):
@@ -69,15 +76,13 @@ class ProcessingElement(wiring.Component):
         return self.operand_right, active
 
     def _multiply(self, m, x, w):
-        """Registers the product: significand in [1, 4), exponent as if in [2, 4)."""
-        significand = Signal(16, reset_less=True)
+        """Registers the rest of the product: its exponent as if the significand were in [2, 4)."""
         exponent = Signal(9)
         nan = Signal()
         m.d.comb += [
             exponent.eq(x.exponent + w.exponent),  # biased exponent plus 128
             nan.eq(x.special & (x.fraction[0] | w.zero) | w.special & (w.fraction[0] | x.zero)),
         ]
-        m.d.sync += significand.eq(Cat(x.fraction, Const(1, 1)) * Cat(w.fraction, Const(1, 1)))
         zero = x.zero | w.zero
         biased = Cat(exponent[:7], exponent[8])
         below = zero | ~exponent[8] & (~exponent[7] | ~exponent[:7].any())
@@ -85,16 +90,16 @@ class ProcessingElement(wiring.Component):
                  "special": x.special | w.special | ~zero & exponent[7] & exponent[8],
                  "special_high": ~zero & biased.all(),
                  "zero": below, "zero_low": biased == 1}
-        registers = {"significand": significand}
+        registers = {}
         for name, value in flags.items():
             registers[name] = Signal(unsigned(len(value)), name=f"product_{name}", reset_less=True)
             m.d.sync += registers[name].eq(value)
         return registers
 
-    def _accumulate(self, m, product):
+    def _accumulate(self, m, significand, product):
         m.submodules.sum = total = SumPipeline(FLOAT32, slack=1)
         partial = Unpacked(FLOAT32, self.partial_sum)
-        exponent, top = product["exponent"], product["significand"][-1]
+        exponent, top = product["exponent"], significand[-1]
         zero, infinite = Signal(), Signal()
         m.d.comb += [
             zero.eq(product["zero"] | product["zero_low"] & ~top),
@@ -109,7 +114,7 @@ class ProcessingElement(wiring.Component):
             total.b.zero.eq(zero),
             total.b.special.eq(infinite),
             total.b.exponent.eq(exponent),
-            total.b.significand.eq(Cat(Const(0, 8), product["significand"])),
+            total.b.significand.eq(Cat(Const(0, 8), significand)),
             total.nan.eq(product["nan"] | partial.special & (
                 partial.fraction[-1] | infinite & (partial.sign ^ product["sign"]))),
             self.partial_sum_below.eq(total.o),

@@ -43,7 +43,7 @@ class StationaryLoader(wiring.Component):
             last.eq(row[-1]),
             issue.eq(running & (free | ~first)),
             inside.eq(~exhausted),
-            self.idle.eq(~running | issue & last & end),
+            self.idle.eq(~running | last & end),  # the last row never waits
         ]
         with m.If(issue):
             m.d.sync += row.eq(row.rotate_left(1))
