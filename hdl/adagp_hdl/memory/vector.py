@@ -6,11 +6,12 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from ..interfaces import VectorRead, VectorWrite
+from .attributes import UNCHECKED
 
 
 class VectorBank(wiring.Component):
     """One read and one write per cycle, with an enable per lane. Read data is there in the cycle
-    after ``read_enable``; a read in the cycle of a write to its word gives the old value."""
+    after ``read_enable``; those lanes that are written in the cycle of the read are undefined."""
 
     def __init__(self, words: int, lanes: int):
         self._words = words
@@ -22,7 +23,7 @@ class VectorBank(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.storage = storage = Memory(shape=32 * self._lanes, depth=self._words, init=[])
+        m.submodules.storage = storage = Memory(shape=32 * self._lanes, depth=self._words, init=[], attrs=UNCHECKED)
         read = storage.read_port()
         write = storage.write_port(granularity=32)
         m.d.comb += [
@@ -43,7 +44,7 @@ class VectorMemory(wiring.Component):
     ``ready`` depends on ``valid`` of other ports and on addresses, never on its own ``valid``.
     Read data comes exactly ``LATENCY`` cycles after the grant and stays until the data of the next
     grant of the same port; ``vector_read_b`` also selects a lane of it. A write is seen by reads granted
-    in later cycles.
+    in later cycles; those granted in its own cycle get something undefined in the lanes that it writes.
 
     ``words`` and ``banks`` are powers of two.
     """
