@@ -29,7 +29,7 @@ def _place(device: str, clock_mhz: float) -> tuple[Sequence[str], dict[str, str]
 
 
 FAMILY = Family(
-    name="ecp5", synthesise=lambda device, module: [f"synth_ecp5 -top {module} -run begin:check"], costs=_COSTS,
+    name="ecp5", synthesise=lambda device, module: [f"synth_ecp5 -top {module} -nowidelut -run begin:check"], costs=_COSTS,
     library="read_verilog -lib -specify +/lattice/cells_sim_ecp5.v +/lattice/cells_bb_ecp5.v", place=_place, placed="placed.config",
     packer=("ecppack", "--compress", "placed.config", "scan.bit"), bitstream="scan.bit")
 
