@@ -24,6 +24,7 @@ _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
 _PORT_WIRE = re.compile(r"^(  (?:in|out)put ((?:\[\d+:0\] )?\S+ ?;\n))  wire \2", re.MULTILINE)
 _NUMBERED_WIRES = re.compile(r"(?:^  wire (?:\[\d+:0\] )?_\d+_;\n)+", re.MULTILINE)
+_ATTRIBUTES = re.compile(r"^ *\(\* (?!no_rw_check|ram_style|parallel_case)[^*\n]*\*\)\n|\(\* full_case[^*\n]*\*\) ", re.MULTILINE)
 _MEMORY = re.compile(r"^  reg \[\d+:0\] (\w+) \[(\d+):0\];\n(?!  initial)", re.MULTILINE)
 
 _CLEARED_WORDS = 4096
@@ -51,7 +52,7 @@ opt_clean -purge
 memory_collect
 attrmap -remove generator -remove src
 attrmap -modattr -remove generator -remove src -remove top -remove keep_hierarchy
-write_verilog -noattr design.v
+write_verilog design.v
 """
 
 
@@ -124,7 +125,7 @@ def _to_verilog(design: str) -> str:
         result = subprocess.run([_yosys(), "-q", "design.ys"], cwd=folder, capture_output=True, text=True, check=False)
         if result.returncode:
             raise VerilogError(f"yosys failed with {result.returncode}:\n{(result.stdout + result.stderr)[-4000:]}")
-        text = _PORT_WIRE.sub(r"\1", Path(folder, "design.v").read_text())
+        text = _PORT_WIRE.sub(r"\1", _ATTRIBUTES.sub("", Path(folder, "design.v").read_text()))
         return _MEMORY.sub(_cleared, _NUMBERED_WIRES.sub(_declared_by_width, text))
 
 

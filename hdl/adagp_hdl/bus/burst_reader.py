@@ -56,7 +56,7 @@ class BurstReader(wiring.Component):
             check.window_first.eq(self.window_first), check.window_last.eq(self.window_last),
         ]
         burst_layout = data.StructLayout({"beat": split.o.payload.beat.shape(), "last": 1})
-        m.submodules.bursts = bursts = Fifo(burst_layout, config.read_buffer_beats)
+        m.submodules.bursts = bursts = Fifo(burst_layout, config.read_buffer_beats, block=True)
         m.submodules.buffer = buffer = Fifo(self.data.payload.shape(), config.read_buffer_beats, block=True)
         connect(m, buffer.o, wiring.flipped(self.data))
         self._request(m, split.o, bursts.i)

@@ -77,7 +77,7 @@ class BurstWriter(wiring.Component):
         place = _local(config, {"local": 1, "beat": range(PredictorMemory.beats(config))})
         m.submodules.lengths = lengths = Fifo(data.StructLayout({"more": more} | place), BURSTS)
         m.submodules.bursts = bursts = Fifo(
-            data.StructLayout({"beat": beat, "last": 1} | _local(config, {"local": 1})), BURSTS)
+            data.StructLayout({"beat": beat, "last": 1} | _local(config, {"local": 1})), BURSTS, block=True)
         connect(m, check.o, runs.i)
         connect(m, runs.o, split.i)
         connect(m, flipped(self.data), buffer.i)
@@ -91,7 +91,7 @@ class BurstWriter(wiring.Component):
             m.d.comb += [port.payload.local.eq(self.run.payload.local) for port in (check.i, ends.i)]
         self._begin(m, split.o, ends.o, lengths.i, bursts.i)
         written = self._send(m, buffer.o, lengths.o)
-        self._acknowledge(m, bursts.o, check.fault, written)
+        self._acknowledge(m, bursts.o, check.fault, written, lengths.o.valid)
         return m
 
     def _begin(self, m: Module, burst, kind, lengths, bursts):
@@ -147,8 +147,8 @@ class BurstWriter(wiring.Component):
                 m.d.sync += sent.eq(sent + 1)
         return lengths.ready & local
 
-    def _acknowledge(self, m: Module, bursts, window_fault, written):
-        """Completes the bursts in order, a local one after it was ``written``."""
+    def _acknowledge(self, m: Module, bursts, window_fault, written, unsent):
+        """Completes the bursts in order, a local one after it was ``written``; ``unsent``: some are not sent."""
         axi, low = self.axi, (self._config.bus_bytes - 1).bit_length()
         write_fault, responded = Signal(Fault), Signal()
         local, completed = Const(0), Const(0)
@@ -158,7 +158,7 @@ class BurstWriter(wiring.Component):
             completed = local & (waiting != 0)
             m.d.sync += waiting.eq(waiting + written - completed)
         m.d.comb += [axi.bready.eq(~local), responded.eq(axi.bvalid & ~local), bursts.ready.eq(responded | completed),
-                     self.done.eq(bursts.ready & bursts.payload.last), self.quiet.eq(~axi.awvalid & ~bursts.valid)]
+                     self.done.eq(bursts.ready & bursts.payload.last), self.quiet.eq(~axi.awvalid & ~unsent & ~bursts.valid)]
         m.d.sync += [write_fault.valid.eq(responded & axi.bresp[1]), write_fault.cause.eq(FaultCause.WRITE_ERROR),
                      write_fault.address.eq(Cat(Const(0, low), bursts.payload.beat))]
         with m.If(write_fault.valid):

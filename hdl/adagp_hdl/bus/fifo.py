@@ -5,6 +5,8 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from ..memory.attributes import BLOCK, UNCHECKED
+
 
 class Elastic(wiring.Component):
     """Passes payloads at once, and keeps one that the other side does not take: ``i.ready`` is a register, so paths
@@ -44,7 +46,8 @@ class Fifo(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.storage = storage = Memory(shape=Shape.cast(self._shape), depth=self._depth, init=[])
+        attributes = BLOCK if self._block else UNCHECKED  # what is being written is never offered
+        m.submodules.storage = storage = Memory(shape=Shape.cast(self._shape), depth=self._depth, init=[], attrs=attributes)
         write = storage.write_port()
         read = storage.read_port(domain="sync" if self._block else "comb")
         pointer_bits = (self._depth - 1).bit_length() + 1

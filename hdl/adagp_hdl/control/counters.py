@@ -8,11 +8,12 @@ from amaranth.lib.wiring import In, Out
 from adagp.spec.isa import Engine, Pass
 from adagp.spec.schedule import Phase
 
+from ..memory.attributes import BLOCK
 from .layers import LAYER_BITS, LayerCounters
 from .registers import COUNTER_INDEX_BITS, COUNTERS
 
 _OF_LAYERS = ("LAYER_CYCLES", "LAYER_MACS")
-_SLOT = 3  # cycles in which one counter is read, added to, and written back
+_SLOT = 4  # cycles in which one counter is read, added to, and written back
 
 
 class CounterBank(wiring.Component):
@@ -34,12 +35,13 @@ class CounterBank(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         count = len(self._widths)
-        # A counter waits for all others, each of which a read may delay by one slot.
-        room = (2 * count * _SLOT).bit_length()
-        m.submodules.memory = memory = Memory(shape=64, depth=count, init=[])
-        read, write = memory.read_port(domain="comb"), memory.write_port()
+        longest = 2 * count * _SLOT  # a counter waits for all others, each of which a read may delay by one slot
+        m.submodules.memory = memory = Memory(shape=64, depth=count, init=[], attrs=BLOCK)
+        read, write = memory.read_port(), memory.write_port()
 
-        collected = [Signal(width + room, name=f"collected_{i}") for i, width in enumerate(self._widths)]
+        latest = Signal.like(self.increment)  # goes into the memory with the others where these begin anew
+        collected = [Signal(range(longest * ((1 << width) - 1) + 1), name=f"collected_{i}")
+                     for i, width in enumerate(self._widths)]
         fresh = Signal(count, init=-1)
         turn = Signal(range(count))
         current = Signal(range(count))
@@ -56,28 +58,34 @@ class CounterBank(wiring.Component):
         m.d.comb += [asked.eq(wanted & ~answers), chosen.eq(Mux(asked, wanted_index, turn)),
                      read.addr.eq(chosen), write.addr.eq(current),
                      write.data.eq(Cat(low, old[32:] + carry)), self.value.eq(write.data)]
-        m.d.sync += [wanted.eq(self.read & ~self.valid), wanted_index.eq(self.index)]
+        m.d.sync += [wanted.eq(self.read & ~self.valid), wanted_index.eq(self.index), latest.eq(self.increment)]
         for i, total in enumerate(collected):
-            m.d.sync += total.eq(total + self.increment[f"_{i}"])
+            m.d.sync += total.eq(total + latest[f"_{i}"])
         with m.Switch(step):
             with m.Case(0):
-                m.d.sync += [step.eq(1), answers.eq(asked), current.eq(chosen),
-                             old.eq(Mux(Array(fresh)[chosen], 0, read.data)),
-                             added.eq(Array(t << s for t, s in zip(collected, self._shifts, strict=True))[chosen])]
-                with m.Switch(chosen):
-                    for i, total in enumerate(collected):
-                        with m.Case(i):
-                            m.d.sync += [total.eq(self.increment[f"_{i}"]), fresh[i].eq(0)]
+                m.d.sync += [step.eq(1), answers.eq(asked), current.eq(chosen)]
                 with m.If(~asked):
                     m.d.sync += turn.eq(Mux(turn == count - 1, 0, turn + 1))
             with m.Case(1):
-                m.d.sync += [step.eq(2), Cat(low, carry).eq(old[:32] + added)]
+                m.d.sync += [step.eq(2), old.eq(Mux(Array(fresh)[current], 0, read.data)),
+                             added.eq(self._due(collected, latest, current))]
+                with m.Switch(current):
+                    for i, total in enumerate(collected):
+                        with m.Case(i):
+                            m.d.sync += [total.eq(0), fresh[i].eq(0)]
             with m.Case(2):
+                m.d.sync += [step.eq(3), Cat(low, carry).eq(old[:32] + added)]
+            with m.Case(3):
                 m.d.comb += [write.en.eq(1), self.valid.eq(answers)]
                 m.d.sync += step.eq(0)
         with m.If(self.clear):
-            m.d.sync += [fresh.eq(-1), *(total.eq(0) for total in collected)]
+            m.d.sync += [fresh.eq(-1), latest.eq(0), *(total.eq(0) for total in collected)]
         return m
+
+    def _due(self, collected, latest, index):
+        """What counter ``index`` grows by now."""
+        total = Array(collected)[index] + Array(latest[f"_{i}"] for i in range(len(collected)))[index]
+        return Array(total << shift for shift in self._shifts)[index]
 
 
 class Counters(wiring.Component):

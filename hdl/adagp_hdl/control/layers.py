@@ -5,6 +5,8 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from ..memory.attributes import UNCHECKED
+
 LAYER_BITS = 8
 
 _TOTAL = 65  # low half, its carry, high half without that carry: no adder is longer than 32 bits
@@ -17,7 +19,7 @@ class LayerCounters(wiring.Component):
     In a cycle with ``running`` one cycle and ``macs`` (at most ``most_macs``) are booked on ``layer``.
     ``clear``, and a reset, set all to zero; it lasts 256 cycles, in which ``ready`` is low, every counter
     reads 0, and ``running`` must be low. ``read`` is held with ``shown``, the layer, and ``of_macs`` until
-    ``valid``, which waits for a cycle in which the layer does not change. ``value`` is whole when ``running``
+    ``valid``, which waits for a cycle in which the layer does not change, and the shown one is not written. ``value`` is whole when ``running``
     has been low for three cycles; before that the last 20 cycles may be missing.
     """
 
@@ -29,7 +31,7 @@ class LayerCounters(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.memory = memory = Memory(shape=2 * _TOTAL, depth=1 << LAYER_BITS, init=[])
+        m.submodules.memory = memory = Memory(shape=2 * _TOTAL, depth=1 << LAYER_BITS, init=[], attrs=UNCHECKED)
         old, port = memory.read_port(), memory.write_port()
         sweep = Signal(LAYER_BITS + 1)
         m.d.comb += self.ready.eq(sweep[LAYER_BITS])
@@ -48,10 +50,12 @@ class LayerCounters(wiring.Component):
         with m.If(~self.ready):
             m.d.comb += [port.en.eq(1), port.addr.eq(sweep), port.data.eq(0)]
 
-        answers = Signal()
-        m.d.sync += [answers.eq(self.read & ~flush & ~answers & ~self.valid), self.valid.eq(answers)]
+        answers, swept, written = Signal(), Signal(), Signal()
+        m.d.comb += written.eq(due & (due_layer == self.shown))
+        m.d.sync += [answers.eq(self.read & ~flush & ~written & ~answers & ~self.valid), self.valid.eq(answers),
+                     swept.eq(self.ready)]
         total = Mux(self.of_macs, old.data[_TOTAL:], old.data[:_TOTAL])
-        m.d.sync += self.value.eq(Mux(self.ready, Cat(total[:32], (total[33:] + total[32])[:32]), 0))
+        m.d.sync += self.value.eq(Mux(self.ready & swept, Cat(total[:32], (total[33:] + total[32])[:32]), 0))
         return m
 
     def _collect(self, m: Module):

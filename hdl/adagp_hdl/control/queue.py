@@ -3,16 +3,21 @@
 from amaranth.hdl import Cat, Module, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFO
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from adagp.spec.isa import TOKEN_LIMIT, Engine
 
 from ..interfaces import ADDRESS_BITS, instruction_bits
+from ..memory.attributes import BLOCK, UNCHECKED
 
 IN_FLIGHT = 16
 """Most instructions that an engine holds without having finished one."""
 
 _INDEX_BITS = ADDRESS_BITS - 6
+
+_EARLY = (Engine.LOAD, Engine.STORE)
+"""Engines that compute with an instruction as it comes, where block memory would be too slow."""
 
 
 class Tokens(wiring.Component):
@@ -69,6 +74,7 @@ class EngineQueue(wiring.Component):
     def __init__(self, engine: Engine, depth: int):
         bits = instruction_bits(engine)
         self._depth = depth
+        self._attributes = BLOCK if engine not in _EARLY else UNCHECKED
         self._shape = data.StructLayout({"instruction": bits, "address": ADDRESS_BITS})
         super().__init__({
             "i": In(stream.Signature(self._shape)), "o": Out(stream.Signature(unsigned(bits))),
@@ -79,26 +85,36 @@ class EngineQueue(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         bits = self._shape["instruction"].width
-        m.submodules.waiting = waiting = SyncFIFO(width=bits + _INDEX_BITS, depth=self._depth)
+        m.submodules.waiting = waiting = SyncFIFO(width=len(Engine), depth=self._depth)
         m.submodules.running = running = SyncFIFO(width=len(Engine) + _INDEX_BITS, depth=IN_FLIGHT)
-        granted, granted_head = Signal(), Signal(bits, reset_less=True)
-        head, index = waiting.r_data[:bits], waiting.r_data[bits:]
-        leaves = self.o.valid & self.o.ready
+        granted, leaves = Signal(), Signal()
+        head = self._bodies(m, waiting.w_en & waiting.w_rdy, leaves)
         m.d.comb += [
-            waiting.w_data.eq(Cat(self.i.payload.instruction, self.i.payload.address[-_INDEX_BITS:])),
-            waiting.w_en.eq(self.i.valid), self.i.ready.eq(waiting.w_rdy), waiting.r_en.eq(leaves),
-            self.wait.eq(head[4:9]),
+            leaves.eq(self.o.valid & self.o.ready), waiting.w_data.eq(self.i.payload.instruction[4:9]), waiting.w_en.eq(self.i.valid), self.i.ready.eq(waiting.w_rdy), waiting.r_en.eq(leaves),
+            self.wait.eq(waiting.r_data),
             self.take.eq(waiting.r_rdy & ~granted & self.available & running.w_rdy & ~self.halt),
-            self.o.valid.eq(granted), self.o.payload.eq(granted_head),
-            running.w_data.eq(Cat(head[9:14], index)), running.w_en.eq(leaves), running.r_en.eq(self.done),
+            self.o.valid.eq(granted), self.o.payload.eq(head),
+            running.w_data.eq(Cat(head[9:14], head[bits:])), running.w_en.eq(leaves), running.r_en.eq(self.done),
             self.giver.eq(running.r_data[len(Engine):] << (ADDRESS_BITS - _INDEX_BITS)),
             self.idle.eq(~waiting.r_rdy & ~running.r_rdy),
             self.stuck.eq(waiting.r_rdy & ~granted & ~self.available & ~running.r_rdy)]
         with m.If(self.done):
             m.d.comb += self.give.eq(running.r_data)
-        m.d.sync += granted_head.eq(head)
         with m.If(self.take):
             m.d.sync += granted.eq(1)
         with m.Elif(leaves):
             m.d.sync += granted.eq(0)
         return m
+
+    def _bodies(self, m: Module, put, take):
+        """A queue for instructions and their places in the program; returns its head of one cycle ago."""
+        m.submodules.bodies = bodies = Memory(
+            shape=self._shape["instruction"].width + _INDEX_BITS, depth=self._depth, init=[], attrs=self._attributes)
+        write, read = bodies.write_port(), bodies.read_port()
+        m.d.comb += [write.en.eq(put), write.data.eq(Cat(self.i.payload.instruction, self.i.payload.address[-_INDEX_BITS:]))]
+        for port, moves in ((write, put), (read, take)):
+            at = Signal.like(port.addr, name="tail" if port is write else "head")
+            m.d.comb += port.addr.eq(at)
+            with m.If(moves):
+                m.d.sync += at.eq(at + 1)
+        return read.data

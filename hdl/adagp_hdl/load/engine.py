@@ -84,7 +84,7 @@ class LoadEngine(wiring.Component):
     def _move(self, m: Module, runs, reader, writer):
         config = self._config
         m.submodules.transfers = transfers = Fifo(transfer_layout(config), TRANSFERS)
-        m.submodules.fetched = fetched = Fifo(fetched_layout(config), config.read_buffer_beats)
+        m.submodules.fetched = fetched = Fifo(fetched_layout(config), config.read_buffer_beats, block=True)
         m.submodules.groups = groups = Groups(config)
         m.submodules.chunker = chunker = Chunker(config)
         m.submodules.aligner = aligner = Aligner(config)

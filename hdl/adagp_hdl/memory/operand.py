@@ -6,6 +6,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In
 
 from ..interfaces import OperandRead, OperandWrite
+from .attributes import UNCHECKED
 
 
 class OperandMemory(wiring.Component):
@@ -13,7 +14,7 @@ class OperandMemory(wiring.Component):
 
     Both ports accept a run of ``lanes`` consecutive operands every cycle; addresses wrap at
     ``elements``. Read data is valid exactly ``LATENCY`` cycles after ``enable``, for one cycle. A
-    read sees the writes of all earlier cycles, not that of its own cycle.
+    read sees the writes of all earlier cycles; operands that are written in its own cycle are undefined.
 
     ``lanes`` and ``elements`` are powers of two, ``elements`` at least twice ``lanes``. Operand a lies
     in bank a mod ``lanes``, one memory block of ``elements / lanes`` words each.
@@ -32,7 +33,8 @@ class OperandMemory(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        banks = [Memory(shape=self._bits, depth=self._elements // self._lanes, init=[]) for _ in range(self._lanes)]
+        banks = [Memory(shape=self._bits, depth=self._elements // self._lanes, init=[], attrs=UNCHECKED)
+                 for _ in range(self._lanes)]
         for lane, bank in enumerate(banks):
             m.submodules[f"bank{lane}"] = bank
         self._write_banks(m, banks)

@@ -6,11 +6,13 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from ..interfaces import VectorRead, VectorWrite
+from .attributes import UNCHECKED
+from .selection import FirstOf, Indexed
 
 
 class VectorBank(wiring.Component):
     """One read and one write per cycle, with an enable per lane. Read data is there in the cycle
-    after ``read_enable``; a read in the cycle of a write to its word gives the old value."""
+    after ``read_enable``; those lanes that are written in the cycle of the read are undefined."""
 
     def __init__(self, words: int, lanes: int):
         self._words = words
@@ -22,7 +24,7 @@ class VectorBank(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.storage = storage = Memory(shape=32 * self._lanes, depth=self._words, init=[])
+        m.submodules.storage = storage = Memory(shape=32 * self._lanes, depth=self._words, init=[], attrs=UNCHECKED)
         read = storage.read_port()
         write = storage.write_port(granularity=32)
         m.d.comb += [
@@ -43,7 +45,7 @@ class VectorMemory(wiring.Component):
     ``ready`` depends on ``valid`` of other ports and on addresses, never on its own ``valid``.
     Read data comes exactly ``LATENCY`` cycles after the grant and stays until the data of the next
     grant of the same port; ``vector_read_b`` also selects a lane of it. A write is seen by reads granted
-    in later cycles.
+    in later cycles; those granted in its own cycle get something undefined in the lanes that it writes.
 
     ``words`` and ``banks`` are powers of two.
     """
@@ -98,26 +100,27 @@ class VectorMemory(wiring.Component):
             grants = [want & open_ for want, open_ in zip(wants, opens[i])]
             m.d.comb += [bank.read_enable.eq(Cat(grants).any()),
                          bank.read_address.eq(_first(grants, [port.address for port in ports]))]
-        for port, select, open_ in zip(ports, selects, zip(*opens)):
+        for i, (port, select, open_) in enumerate(zip(ports, selects, zip(*opens))):
             m.d.comb += port.ready.eq(1 if port in arrays else _choose(select, open_))
-            self._return_data(m, port, banks)
+            m.submodules[f"returned{i}"] = word = Indexed(32 * self._lanes, self._banks)
+            m.d.comb += [value.eq(bank.read_data) for value, bank in zip(word.values, banks, strict=True)]
+            self._return_data(m, port, word)
 
-    def _return_data(self, m: Module, port, banks: list[VectorBank]):
+    def _return_data(self, m: Module, port, word: Indexed):
         granted = Signal()
         source = Signal.like(self._bank(port), reset_less=True)
         result = Signal(32 * self._lanes, reset_less=True)
-        word = Signal.like(result)
-        m.d.comb += word.eq(_indexed([bank.read_data for bank in banks], source))
+        m.d.comb += word.index.eq(source)
         m.d.sync += [granted.eq(port.valid & port.ready), source.eq(self._bank(port))]
         with m.If(granted):
-            m.d.sync += result.eq(word)
+            m.d.sync += result.eq(word.o)
         m.d.comb += port.data.as_value().eq(result)
         if port is self.vector_read_b:
             lane = Signal.like(port.lane, reset_less=True)
             m.d.sync += lane.eq(port.lane)
             odd = Signal(reset_less=True)
             pair = [Signal(32, name=f"lane_data{i}", reset_less=True) for i in range(2)]
-            lanes = [word[32 * i:32 * i + 32] for i in range(self._lanes)]
+            lanes = [word.o[32 * i:32 * i + 32] for i in range(self._lanes)]
             with m.If(granted):  # after the block memory and the banks there is no time for the last choice
                 m.d.sync += [odd.eq(lane[0]), *(each.eq(_indexed(lanes[i::2], lane[1:])) for i, each in enumerate(pair))]
             m.d.comb += port.lane_data.eq(Mux(odd, pair[1], pair[0]))
@@ -134,8 +137,10 @@ class VectorMemory(wiring.Component):
             opens.append([*(1 for _ in arrays), open_vector, open_load])
             grants = [want & open_ for want, open_ in zip(wants, opens[i])]
             m.d.comb += [bank.write_mask.eq(_choose(grants, [port.mask for port in ports])),
-                         bank.write_address.eq(_first(grants, [port.address for port in ports])),
-                         bank.write_data.eq(_first(grants, [port.data.as_value() for port in ports]))]
+                         bank.write_address.eq(_first(grants, [port.address for port in ports]))]
+            m.submodules[f"written{i}"] = word = FirstOf(32 * self._lanes, len(ports))
+            m.d.comb += [word.selects.eq(Cat(grants[:-1])), bank.write_data.eq(word.o),
+                         *(value.eq(port.data.as_value()) for value, port in zip(word.values, ports, strict=True))]
         for port, select, open_ in zip(ports, selects, zip(*opens)):
             m.d.comb += port.ready.eq(1 if port in arrays else _choose(select, open_))
 
