@@ -26,7 +26,7 @@ _COSTS = {"LUT4": ("lut", 1), "CCU2C": ("lut", 2), "TRELLIS_DPR16X4": ("lut", 6)
 
 def _place(device: str, clock_mhz: float) -> tuple[Sequence[str], dict[str, str]]:
     return (f"--{device}", "--speed", SPEED, "--package", PACKAGE, "--lpf", "clock.lpf", "--lpf-allow-unconstrained",
-            "--router", "router2", "--textcfg", "placed.config"), {"clock.lpf": f'FREQUENCY PORT "clock" {clock_mhz:g} MHZ;\n'}
+            "--textcfg", "placed.config"), {"clock.lpf": f'FREQUENCY PORT "clock" {clock_mhz:g} MHZ;\n'}
 
 
 #: Without wide LUTs: ABC would fill them, each 2 to 8 LUT4, with functions that need a third of that, rotations above all.

@@ -176,11 +176,10 @@ class SumPipeline(wiring.Component):
             Cat(s["up"] & ~over, Const(0, fraction_bits - 1), low | over.replicate(exponent_bits))
             + Cat(s["fraction"], top & ~over))
         quiet = 1 << (fraction_bits - 1)
-        with m.If(self.en):
-            m.d.sync += self.o.eq(Cat(
-                Mux(flushed, Mux(s["nan"], quiet, 0), rounded[:fraction_bits]),
-                Mux(none, 0, rounded[fraction_bits:]), s["sign"] & ~(s["nothing"] & s["opposite"]) & ~s["nan"]))
-        return m
+        rounded = self._stage(m, "rounded", value=Cat(
+            Mux(flushed, Mux(s["nan"], quiet, 0), rounded[:fraction_bits]),
+            Mux(none, 0, rounded[fraction_bits:]), s["sign"] & ~(s["nothing"] & s["opposite"]) & ~s["nan"]))
+        m.d.comb += self.o.eq(rounded["value"])
 
 
 def _blocks(value):

@@ -58,14 +58,15 @@ class ProcessingElement(wiring.Component):
         active = Signal(DecodedOperand, reset_less=True)
         unmultiplied = Signal(width - len(self.operand.fraction), reset_less=True)
         passing = Signal(ROW_LATENCY * width, reset_less=True)
+        commands = Signal(2, reset_less=True)
         m.d.sync += [
-            self.load_right.eq(self.load),
-            self.swap_right.eq(self.swap),
+            commands.eq(Cat(self.load, self.swap)),
             unmultiplied.eq(Value.cast(self.operand)[len(self.operand.fraction):]),
             passing.eq(Cat(self.weight, passing)),
         ]
         m.d.comb += [
             multiplier.left.eq(self.operand.fraction), multiplier.right.eq(shadow.fraction), multiplier.take.eq(self.swap),
+            Cat(self.load_right, self.swap_right).eq(commands),
             self.operand_right.eq(Cat(multiplier.left_taken, unmultiplied)),
             self.weight_below.eq(passing[-width:]),
         ]

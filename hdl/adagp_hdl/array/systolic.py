@@ -18,7 +18,8 @@ class SystolicArray(wiring.Component):
 
     Weights of row r are loaded by a cycle with the word ``weights`` and bit r of ``load``, no earlier
     than the ``swap`` of the tile before theirs and before the ``swap`` of their own tile. Rows in any
-    order, one per cycle; the array computes at the same time. Nothing ever stalls.
+    order, one per cycle; the array computes at the same time. Nothing ever stalls, and nothing is reset:
+    what is under way at a reset leaves before what enters after it.
     """
 
     def __init__(self, *, rows: int, columns: int):
@@ -92,6 +93,7 @@ class RowFeed(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         entering = delayed(m, Cat(self.operand, self.load, self.swap), self._delay, "entering")
-        m.d.sync += [self.load_right.eq(entering[16]), self.swap_right.eq(entering[17]),
-                     self.operand_right.eq(decoded(entering[:16]))]
+        entered = Signal(2 + DecodedOperand.size, reset_less=True)
+        m.d.sync += entered.eq(Cat(entering[16:], decoded(entering[:16])))
+        m.d.comb += Cat(self.load_right, self.swap_right, self.operand_right).eq(entered)
         return m
