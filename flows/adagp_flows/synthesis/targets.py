@@ -100,7 +100,7 @@ def _names(devices) -> list[str]:
 
 TARGETS: Mapping[str, Target] = {
     "xc7": Target(tools=("yosys",), devices=[xc7.ANY, *_names(xc7.DEVICES)], clock_mhz=200, check=_check(xc7.DEVICES), answer=_xc7),
-    "ecp5": Target(tools=("yosys", "nextpnr-ecp5", "ecppack"), devices=_names(ecp5.DEVICES), clock_mhz=120, check=_check(ecp5.DEVICES),
+    "ecp5": Target(tools=("yosys", "nextpnr-ecp5", "ecppack"), devices=_names(ecp5.DEVICES), clock_mhz=130, check=_check(ecp5.DEVICES),
                    answer=_placed(ecp5)),
     "ice40": Target(tools=("yosys", "nextpnr-ice40", "icepack"), devices=_names(ice40.DEVICES), clock_mhz=50,
                     check=_check(ice40.DEVICES), answer=_placed(ice40)),
