@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from adagp.spec.formats import FLOAT32, FloatFormat
 
+from .product import StalledProduct
 from .unpacking import Unpacked
 
 
@@ -27,19 +28,12 @@ class FloatMultiplier(wiring.Component):
         m = Module()
         fmt = self._fmt
         a, b = Unpacked(fmt, self.a), Unpacked(fmt, self.b)
-        significand = Cat(a.fraction, 1)
+        m.submodules.stalled_product = product = StalledProduct(fmt.fraction_bits)
+        m.d.comb += [product.en.eq(self.en), product.left.eq(a.fraction), product.right.eq(b.fraction)]
         factors = self._stage(
-            m, "factors", sign=a.sign ^ b.sign, a=significand, b=Cat(b.fraction, 1), triple_a=significand + (significand << 1),
-            exponent=a.exponent + b.exponent, zero=a.zero | b.zero, special=a.special | b.special,
-            nan=a.nan | b.nan | a.special & b.zero | a.zero & b.special)
-        split = min(17, fmt.fraction_bits)  # the narrower side of a DSP block, of which a multiplier gets one
-        partial = self._stage(
-            m, "partial", low=factors["a"] * factors["b"][:split],
-            high=_sums(factors["a"], factors["triple_a"], factors["b"][split:]),
-            **{k: factors[k] for k in ("sign", "exponent", "zero", "special", "nan")})
-        product = Signal(2 * fmt.fraction_bits + 2)
-        m.d.comb += product.eq(partial["low"] + (partial["high"] << split))
-        normal = self._normalise(m, product, partial)
+            m, "factors", sign=a.sign ^ b.sign, exponent=a.exponent + b.exponent, zero=a.zero | b.zero,
+            special=a.special | b.special, nan=a.nan | b.nan | a.special & b.zero | a.zero & b.special)
+        normal = self._normalise(m, product.product, self._stage(m, "partial", **factors))
         self._round(m, normal)
         return m
 
@@ -85,13 +79,3 @@ class FloatMultiplier(wiring.Component):
                 Mux(over | zero, quiet, rounded[:fmt.fraction_bits]),
                 Mux(over, fmt.exponent_mask, Mux(zero, 0, rounded[fmt.fraction_bits:])), s["sign"]))
 
-
-def _sums(a, triple_a, b):
-    """``a · b`` without a multiplier."""
-    if len(b) == 1:
-        return Mux(b, a, 0)
-    if len(b) == 2:
-        return Mux(b[1], Mux(b[0], triple_a, a << 1), Mux(b[0], a, 0))
-    half = (len(b) + 1) // 4 * 2 or 2
-    low, high = _sums(a, triple_a, b[:half]), _sums(a, triple_a, b[half:])
-    return Cat(low[:half], low[half:] + high)

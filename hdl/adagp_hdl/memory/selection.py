@@ -25,55 +25,46 @@ class FirstOf(wiring.Component):
 
 
 class Indexed(wiring.Component):
-    """``o`` is ``values[index]``; their number is a power of two. Combinational."""
+    """``o`` is ``values[index]``, each of ``words`` words of 32 bits; their number is a power of two. Combinational."""
 
-    def __init__(self, bits: int, values: int):
-        self._bits, self._count = bits, values
-        super().__init__({"index": In(range(values)), "values": In(bits).array(values), "o": Out(bits)})
-
-    def elaborate(self, platform):
-        m = Module()
-        values, index = list(self.values), self.index
-        if self._count > 2:
-            values, index = [self._of_four(m, i, values[4 * i:4 * i + 4]) for i in range(self._count // 4)], index[2:]
-        for bit in index:
-            values = [Mux(bit, odd, even) for even, odd in zip(values[::2], values[1::2], strict=True)]
-        m.d.comb += self.o.eq(values[0])
-        return m
-
-    def _of_four(self, m: Module, number: int, values):
-        m.submodules[f"lower{number}"] = lower = LowerHalf(self._bits)
-        m.submodules[f"upper{number}"] = upper = UpperHalf(self._bits)
-        m.d.comb += [
-            lower.index.eq(self.index), lower.a.eq(values[0]), lower.b.eq(values[1]),
-            upper.high.eq(self.index[1]), upper.lower.eq(lower.o), upper.a.eq(values[2]), upper.b.eq(values[3])]
-        return upper.o
-
-
-class LowerHalf(wiring.Component):
-    """``a`` or ``b`` for ``index`` 0 or 1, else in each bit the low bit of ``index``, for an :class:`UpperHalf`.
-
-    The two choose one of four values with two functions of four variables per bit. Plain multiplexers take three, and
-    synthesis makes those of the two if it sees both at once.
-    """
-
-    def __init__(self, bits: int):
-        super().__init__({"index": In(2), "a": In(bits), "b": In(bits), "o": Out(bits)})
+    def __init__(self, words: int, values: int):
+        self._words, self._count = words, values
+        super().__init__({"index": In(range(values)), "values": In(32 * words).array(values), "o": Out(32 * words)})
 
     def elaborate(self, platform):
         m = Module()
-        low, high = self.index
-        m.d.comb += self.o.eq(Mux(high, low.replicate(len(self.o)), Mux(low, self.b, self.a)))
+        at_once = min(self._count, max(_ONE_OF))
+        low, high = self.index[:(at_once - 1).bit_length()], self.index[(at_once - 1).bit_length():]
+        for i in range(self._words):
+            words = [value.word_select(i, 32) for value in self.values]
+            chosen = []
+            for first in range(0, self._count, at_once):
+                m.submodules[f"{_ONE_OF[at_once]}{i}_{first // at_once}"] = one = OneOf(at_once)
+                m.d.comb += [one.index.eq(low), *(a.eq(b) for a, b in zip(one.values, words[first:first + at_once], strict=True))]
+                chosen.append(one.o)
+            m.d.comb += self.o.word_select(i, 32).eq(indexed(chosen, high))
         return m
 
 
-class UpperHalf(wiring.Component):
-    """What a :class:`LowerHalf` chose, or with ``high`` ``a`` or ``b`` as it says."""
+_ONE_OF = {2: "one_of_two", 4: "one_of_four", 8: "one_of_eight"}
+"""The name of a :class:`OneOf` as an instance, by which a family's own multiplexers can take its place."""
 
-    def __init__(self, bits: int):
-        super().__init__({"high": In(1), "lower": In(bits), "a": In(bits), "b": In(bits), "o": Out(bits)})
+
+class OneOf(wiring.Component):
+    """``o`` is ``values[index]`` of two, four or eight values of 32 bits. Combinational."""
+
+    def __init__(self, count: int):
+        super().__init__({"index": In(range(count)), "values": In(32).array(count), "o": Out(32)})
 
     def elaborate(self, platform):
         m = Module()
-        m.d.comb += self.o.eq(Mux(self.high, self.lower & self.b | ~self.lower & self.a, self.lower))
+        m.d.comb += self.o.eq(indexed(self.values, self.index))
         return m
+
+
+def indexed(values, index):
+    """``values[index]`` as an expression, for as many values as ``index`` can tell apart."""
+    for bit in index:
+        values = [Mux(bit, odd, even) for even, odd in zip(values[::2], values[1::2], strict=True)]
+    value, = values
+    return value

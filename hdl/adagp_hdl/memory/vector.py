@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..interfaces import VectorRead, VectorWrite
 from .attributes import UNCHECKED
-from .selection import FirstOf, Indexed
+from .selection import FirstOf, Indexed, indexed
 
 
 class VectorBank(wiring.Component):
@@ -102,7 +102,7 @@ class VectorMemory(wiring.Component):
                          bank.read_address.eq(_first(grants, [port.address for port in ports]))]
         for i, (port, select, open_) in enumerate(zip(ports, selects, zip(*opens))):
             m.d.comb += port.ready.eq(1 if port in arrays else _choose(select, open_))
-            m.submodules[f"returned{i}"] = word = Indexed(32 * self._lanes, self._banks)
+            m.submodules[f"returned{i}"] = word = Indexed(self._lanes, self._banks)
             m.d.comb += [value.eq(bank.read_data) for value, bank in zip(word.values, banks, strict=True)]
             self._return_data(m, port, word)
 
@@ -122,7 +122,7 @@ class VectorMemory(wiring.Component):
             pair = [Signal(32, name=f"lane_data{i}", reset_less=True) for i in range(2)]
             lanes = [word.o[32 * i:32 * i + 32] for i in range(self._lanes)]
             with m.If(granted):  # after the block memory and the banks there is no time for the last choice
-                m.d.sync += [odd.eq(lane[0]), *(each.eq(_indexed(lanes[i::2], lane[1:])) for i, each in enumerate(pair))]
+                m.d.sync += [odd.eq(lane[0]), *(each.eq(indexed(lanes[i::2], lane[1:])) for i, each in enumerate(pair))]
             m.d.comb += port.lane_data.eq(Mux(odd, pair[1], pair[0]))
 
     def _connect_writes(self, m: Module, banks: list[VectorBank]):
@@ -151,14 +151,6 @@ def _share(m: Module, free, first, second):
     with m.If(free & first & second):
         m.d.sync += turn.eq(~turn)
     return free & ~(turn & second), free & (turn | ~first)
-
-
-def _indexed(values, index):
-    """``values[index]``, as many values as ``index`` can tell apart."""
-    for bit in index:
-        values = [Mux(bit, odd, even) for even, odd in zip(values[::2], values[1::2])]
-    value, = values
-    return value
 
 
 def _first(selects, values):
