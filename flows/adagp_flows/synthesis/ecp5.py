@@ -31,9 +31,11 @@ def _place(device: str, clock_mhz: float) -> tuple[Sequence[str], dict[str, str]
 
 _BLOCKS = "registered_product", "stalled_product", "one_of_four", "one_of_eight"
 
-#: Without wide LUTs: ABC would fill them, each 2 to 8 LUT4, with functions that need a third of that, rotations above all.
+#: As small as 5 ns of LUTs and wires allow (ABC counts 0.54 ns a level): else ABC makes every path as short as can be, those
+#: too that are never the longest. Without wide LUTs: ABC would fill them, each 2 to 8 LUT4, with functions that need a third of that, rotations above all.
 FAMILY = Family(
-    name="ecp5", synthesise=lambda device, module: [f"synth_ecp5 -top {module} -nowidelut -run begin:check"], costs=_COSTS,
+    name="ecp5", synthesise=lambda device, module: [
+        "scratchpad -set abc9.D 5000", f"synth_ecp5 -top {module} -nowidelut -run begin:check"], costs=_COSTS,
     blocks={name: (files(__package__) / f"ecp5_{name}.v").read_text() for name in _BLOCKS},
     library="read_verilog -lib -specify +/lattice/cells_sim_ecp5.v +/lattice/cells_bb_ecp5.v", place=_place, placed="placed.config",
     packer=("ecppack", "--compress", "placed.config", "scan.bit"), bitstream="scan.bit")
