@@ -80,7 +80,8 @@ def memories_of(config: AcceleratorConfig) -> dict[Memory, int]:
 
 
 class OperandWrite(wiring.Signature):
-    """Write of up to ``lanes`` consecutive operands: lane i goes to ``address + i`` if ``mask[i]``.
+    """Write of those of the ``lanes`` consecutive operands from ``address`` on whose ``mask`` is high. Operand a of the
+    memory and its mask are in lane a mod ``lanes``.
 
     Always accepted.
     """

@@ -58,8 +58,8 @@ class ArrayHarness(wiring.Component):
             wiring.connect(m, memory.read, port)
             m.d.comb += [
                 memory.write.enable.eq(self.host_write & (self.host_select == select)),
-                memory.write.address.eq(self.host_address), memory.write.mask.eq(1),
-                memory.write.data[0].eq(self.host_data[:16])]
+                memory.write.address.eq(self.host_address), memory.write.mask.eq(1 << self.host_address[:(lanes - 1).bit_length()]),
+                *(lane.eq(self.host_data[:16]) for lane in memory.write.data)]
         self._vector_memory(m, engine)
         return m
 

@@ -20,7 +20,7 @@ class TransposerBench:
     async def start(self):
         dut = self.dut
         start_clock(dut)
-        dut.write.value = dut.o__ready.value = 0
+        dut.write.value = dut.o__ready.value = dut.first_lane.value = 0
         dut.rst.value = 1
         await ClockCycles(dut.clk, 2)
         dut.rst.value = 0
@@ -35,13 +35,16 @@ class TransposerBench:
             self.free += int(dut.freed.value)
             if dut.o__valid.value:
                 got = int(dut.o__payload.value)
-                assert waiting in (None, got), "a column changed while it waited"
-                waiting = None if dut.o__ready.value else got
+                assert waiting in (None, (got, int(dut.first_lane.value))), "a column changed while it waited"
+                waiting = None if dut.o__ready.value else (got, int(dut.first_lane.value))
                 if dut.o__ready.value:
                     column = self.expected.pop(0)
-                    lanes = [got >> 16 * i & 0xFFFF for i in range(len(column))]
+                    first = int(dut.first_lane.value)
+                    lanes = [got >> 16 * ((first + i) % self.lanes) & 0xFFFF for i in range(len(column))]
                     assert lanes == column, f"column {self.taken}: {lanes}, not {column}"
                     self.taken += 1
+                if dut.o__ready.value:
+                    dut.first_lane.value = self.random.randrange(self.lanes)
             dut.o__ready.value = self.random.random() >= self.backpressure
 
     async def block(self, rows: int, columns: int, size: int):

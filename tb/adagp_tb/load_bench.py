@@ -6,7 +6,7 @@ import cocotb
 from cocotb.triggers import ClockCycles, RisingEdge
 
 from adagp.spec.isa import Engine, FaultCause, Memory, encode
-from adagp_hdl.interfaces import instruction_bits
+from adagp_hdl.interfaces import instruction_bits, memories_of
 from adagp_tb.cocotb_runner import bench_config, bench_parameters
 from adagp_tb.external_memory import BusMonitor, PagedMemory
 from adagp_tb.stimulus import start_clock
@@ -65,7 +65,7 @@ class LoadBench:
                 continue
             for memory, address, data, mask, enable in operand_ports:
                 if enable.value:
-                    self._write(memory, int(address.value), int(data.value), int(mask.value), 16)
+                    self._write(memory, int(address.value), int(data.value), int(mask.value), 16, rotated=True)
             if dut.vector_write__valid.value and dut.vector_write__ready.value:
                 address, data, mask = vector
                 self._write(Memory.VECTOR, int(address.value) * self.config.vector_lanes, int(data.value),
@@ -94,14 +94,15 @@ class LoadBench:
     def _port(self, name: str, signals=("address", "data", "mask")):
         return [getattr(self.dut, f"{name}__{signal}") for signal in signals]
 
-    def _write(self, memory: Memory, first: int, data: int, mask: int, bits: int):
-        values, lane = self.memories[memory], 0
+    def _write(self, memory: Memory, first: int, data: int, mask: int, bits: int, rotated: bool = False):
+        """Of lanes from ``first`` on, or ``rotated``, where the lane is the place modulo the lanes."""
+        values, lanes = self.memories[memory], memories_of(self.config)[memory]
         assert mask, "write of nothing"
-        while mask >> lane:
+        for lane in range(lanes):
             if mask >> lane & 1:
-                values[(first + lane) % len(values)] = data >> lane * bits & ((1 << bits) - 1)
+                place = first + ((lane - first) % lanes if rotated else lane)
+                values[place % len(values)] = data >> lane * bits & ((1 << bits) - 1)
                 self.written += 1
-            lane += 1
 
     async def issue(self, instruction, expect: bool = True):
         """Hands the instruction over and executes it in the model."""

@@ -34,8 +34,8 @@ def test_random_runs_at_every_alignment(lanes, elements, bits):
             mask = generator.integers(0, 2, lanes)
             ctx.set(memory.write.enable, int(write))
             ctx.set(memory.write.address, near)
-            ctx.set(memory.write.mask, int((mask << np.arange(lanes)).sum()))
-            ctx.set(memory.write.data, values.tolist())
+            ctx.set(memory.write.mask, int((np.roll(mask, near) << np.arange(lanes)).sum()))
+            ctx.set(memory.write.data, np.roll(values, near).tolist())
             if write:
                 places = (near + np.arange(lanes)) % elements
                 model[places] = np.where(mask, values, model[places])

@@ -175,11 +175,16 @@ class SumPipeline(wiring.Component):
         m.d.comb += rounded.eq(
             Cat(s["up"] & ~over, Const(0, fraction_bits - 1), low | over.replicate(exponent_bits))
             + Cat(s["fraction"], top & ~over))
-        quiet = 1 << (fraction_bits - 1)
-        rounded = self._stage(m, "rounded", value=Cat(
-            Mux(flushed, Mux(s["nan"], quiet, 0), rounded[:fraction_bits]),
-            Mux(none, 0, rounded[fraction_bits:]), s["sign"] & ~(s["nothing"] & s["opposite"]) & ~s["nan"]))
-        m.d.comb += self.o.eq(rounded["value"])
+        result = Signal(self._fmt.bits, reset_less=True)
+        with m.If(self.en):
+            m.d.sync += result.eq(Cat(
+                rounded[:fraction_bits - 1], Mux(flushed, s["nan"], rounded[fraction_bits - 1]), rounded[fraction_bits:],
+                s["sign"] & ~(s["nothing"] & s["opposite"]) & ~s["nan"]))
+            with m.If(flushed):  # by the reset of the registers
+                m.d.sync += result[:fraction_bits - 1].eq(0)
+            with m.If(none):
+                m.d.sync += result[fraction_bits:-1].eq(0)
+        m.d.comb += self.o.eq(result)
 
 
 def _blocks(value):

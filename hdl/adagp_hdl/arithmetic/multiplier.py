@@ -1,6 +1,6 @@
 """Multiplication of encoded numbers."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, unsigned
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -73,9 +73,13 @@ class FloatMultiplier(wiring.Component):
             zero.eq(~s["special"] & (s["zero"] | negative | lowest & ~fraction.all())),
             rounded.eq(Cat(fraction, low) + (s["up"] | lowest)),
         ]
-        quiet = Mux(s["nan"], Const(1 << (fmt.fraction_bits - 1), fmt.fraction_bits), 0)
+        top = fmt.fraction_bits - 1
+        result = Signal(fmt.bits, reset_less=True)
         with m.If(self.en):
-            m.d.sync += self.o.eq(Cat(
-                Mux(over | zero, quiet, rounded[:fmt.fraction_bits]),
+            m.d.sync += result.eq(Cat(
+                rounded[:top], Mux(over | zero, s["nan"], rounded[top]),
                 Mux(over, fmt.exponent_mask, Mux(zero, 0, rounded[fmt.fraction_bits:])), s["sign"]))
+            with m.If(over | zero):  # by the reset of the registers
+                m.d.sync += result[:top].eq(0)
+        m.d.comb += self.o.eq(result)
 

@@ -59,8 +59,10 @@ class CounterBank(wiring.Component):
                      read.addr.eq(chosen), write.addr.eq(current),
                      write.data.eq(Cat(low, old[32:] + carry)), self.value.eq(write.data)]
         m.d.sync += [wanted.eq(self.read & ~self.valid), wanted_index.eq(self.index), latest.eq(self.increment)]
-        for i, total in enumerate(collected):
+        for i, total in enumerate(collected):  # one condition each, so that it becomes the reset of a register
             m.d.sync += total.eq(total + latest[f"_{i}"])
+            with m.If((step == 1) & (current == i)):
+                m.d.sync += [total.eq(0), fresh[i].eq(0)]
         with m.Switch(step):
             with m.Case(0):
                 m.d.sync += [step.eq(1), answers.eq(asked), current.eq(chosen)]
@@ -69,10 +71,6 @@ class CounterBank(wiring.Component):
             with m.Case(1):
                 m.d.sync += [step.eq(2), old.eq(Mux(Array(fresh)[current], 0, read.data)),
                              added.eq(self._due(collected, latest, current))]
-                with m.Switch(current):
-                    for i, total in enumerate(collected):
-                        with m.Case(i):
-                            m.d.sync += [total.eq(0), fresh[i].eq(0)]
             with m.Case(2):
                 m.d.sync += [step.eq(3), Cat(low, carry).eq(old[:32] + added)]
             with m.Case(3):

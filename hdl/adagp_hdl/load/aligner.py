@@ -13,9 +13,8 @@ from .layouts import chunk_layout, target_layout
 class Aligner(wiring.Component):
     """Executes chunks. One per cycle as long as the beats are there; two cycles of latency.
 
-    ``o.data`` holds the elements from lane 0 on, for the vector memory and the transposer from the
-    lane of their position on, rotating; a fill value is in all lanes (its upper half, unless it is
-    for the vector memory). ``pending``: a chunk waits that is not for the transposer.
+    ``o.data`` holds the elements from the lane of their position on, rotating; a fill value is in all lanes (its upper
+    half, unless it is for the vector memory). ``pending``: a chunk waits that is not for the transposer.
     """
 
     def __init__(self, config: AcceleratorConfig):

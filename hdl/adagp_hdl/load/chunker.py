@@ -102,8 +102,7 @@ class Chunker(wiring.Component):
             end.eq(chunk.phase + Mux(target.wide, target.count << 1, target.count)),
             chunk.crosses.eq(end > operands),
             chunk.drops.eq((end >= operands) | run_ends),
-            lane.eq(Mux(target.block, target.row + target.position,
-                        Mux(target.memory == Memory.VECTOR, target.position, 0))),
+            lane.eq(Mux(target.block, target.row + target.position, target.position)),
             chunk.rotate.eq(chunk.phase - Mux(target.wide, lane << 1, lane)),
         ]
         with m.If(chunk.crosses & run_ends):

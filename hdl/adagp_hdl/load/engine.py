@@ -108,7 +108,7 @@ class LoadEngine(wiring.Component):
         m.d.comb += [
             pending.eq(aligner.pending | chunk.valid & ~chunk.payload.target.block), aligner.beat.valid.eq(reader.data.valid), aligner.beat.payload.eq(reader.data.payload.data),
             reader.data.ready.eq(aligner.beat.ready), chunker.freed.eq(transposer.freed),
-            writer.column.payload.eq(chunker.column.payload),
+            writer.column.payload.eq(chunker.column.payload), transposer.first_lane.eq(writer.word_lane),
             writer.column.valid.eq(chunker.column.valid & ~pending),
             chunker.column.ready.eq(writer.column.ready & ~pending),
         ]

@@ -34,7 +34,8 @@ class Writer(wiring.Component):
     """Writes chunks, and columns with their words, one per cycle; ``block`` and the operand
     memories take everything at once, the vector memory may stall.
 
-    A ``column`` is taken together with a ``word``, and only when no chunk for a memory is offered.
+    A ``column`` is taken together with a ``word``, and only when no chunk for a memory is offered; lane ``word_lane`` of
+    the word, from there on rotating, is to be its row 0.
     A write takes place in the cycle after its data was taken, ``done`` is high in the cycle after
     the last one of an instruction.
     """
@@ -46,6 +47,7 @@ class Writer(wiring.Component):
             "chunk": In(stream.Signature(data.StructLayout({"data": config.bus_bits, "target": target}))),
             "column": In(stream.Signature(target)),
             "word": In(stream.Signature(data.ArrayLayout(OPERAND_BITS, transpose_lanes(config)))),
+            "word_lane": Out(range(transpose_lanes(config))),
             "block": Out(BlockWrite(config)),
             **write_ports(config),
             "done": Out(1)})
@@ -72,8 +74,12 @@ class Writer(wiring.Component):
             for i, lane in enumerate(lanes):
                 m.d.sync += lane.eq(Mux(into_memory, converted[i % config.bus_operands], self.word.payload[i]))
         m.d.sync += self.done.eq(written & target.last)
+        of_column = Signal(reset_less=True)
+        with m.If(free):
+            m.d.sync += of_column.eq(~into_memory)
         self._transpose(m, converted)
-        self._write(m, held, target, lanes)
+        self._place_word(m)
+        self._write(m, held, target, lanes, of_column)
         return m
 
     def _convert(self, m: Module):
@@ -93,19 +99,38 @@ class Writer(wiring.Component):
             self.block.column.eq(target.position), self.block.count.eq(target.count),
             self.block.last.eq(target.last), self.block.data.eq(converted)]
 
-    def _write(self, m: Module, held, target, lanes):
+    def _place_word(self, m: Module):
+        """Row 0 goes to the lane of its place in the memory; in one of fewer lanes the others follow without rotating."""
+        column = self.column.payload
+        m.d.comb += self.word_lane.eq(column.position)
+        for memory, lanes in memories_of(self._config).items():
+            if memory.holds_operands and lanes < len(self.word.payload):
+                with m.If(column.memory == memory):
+                    m.d.comb += self.word_lane.eq(column.position[:(lanes - 1).bit_length()])
+
+    def _lanes_of(self, m: Module, target, count: int, name: str):
+        """The first lane of ``target`` in a memory of ``count`` lanes, and the end of its lanes, beyond ``count`` if they wrap."""
+        first = Signal((count - 1).bit_length(), name=f"{name}_first")
+        end = Signal(range(2 * count), name=f"{name}_end")
+        m.d.comb += [first.eq(target.position), end.eq(first + target.count)]
+        return first, end
+
+    def _write(self, m: Module, held, target, lanes, by_column):
         config = self._config
         for memory in filter(lambda memory: memory.holds_operands, memories_of(config)):
             port = getattr(self, f"{memory.name.lower()}_write")
+            count = len(port.mask)
+            first, end = self._lanes_of(m, target, count, memory.name.lower())
             m.d.comb += [port.enable.eq(held & (target.memory == memory)), port.address.eq(target.position)]
-            m.d.comb += [port.mask[i].eq(i < target.count) for i in range(len(port.mask))]
-            m.d.comb += [port.data[i].eq(lanes[i]) for i in range(len(port.mask))]
+            for i in range(count):
+                far = by_column & (first > i) if count < len(lanes) else 0  # a column does not rotate in fewer lanes
+                m.d.comb += [port.mask[i].eq((first <= i) & (end > i) | (end > i + count)),
+                             port.data[i].eq(Mux(far, lanes[(i + count) % len(lanes)], lanes[i]))]
         port, count = self.vector_write, config.vector_lanes
-        lane_bits, singles = (count - 1).bit_length(), config.bus_operands // 2
-        first, end = Signal(lane_bits), Signal(lane_bits + 1)
-        m.d.comb += [first.eq(target.position[:lane_bits]), end.eq(first + target.count),
-                     port.valid.eq(held & (target.memory == Memory.VECTOR)),
-                     port.address.eq(target.position[lane_bits:])]
+        singles = config.bus_operands // 2
+        first, end = self._lanes_of(m, target, count, "vector")
+        m.d.comb += [port.valid.eq(held & (target.memory == Memory.VECTOR)),
+                     port.address.eq(target.position[len(first):])]
         for i in range(count):
             single = 2 * (i % singles)
             m.d.comb += [port.mask[i].eq((first <= i) & (end > i)),

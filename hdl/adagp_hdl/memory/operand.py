@@ -53,13 +53,10 @@ class OperandMemory(wiring.Component):
         return offset, rows
 
     def _write_banks(self, m, banks):
-        offset, rows = self._rows(m, self.write.address)
+        _, rows = self._rows(m, self.write.address)
         values = Signal(self._lanes * self._bits, reset_less=True)
         mask = Signal(self._lanes)
-        m.d.sync += [
-            values.eq(_rotated_left(self.write.data.as_value(), offset, self._bits)),
-            mask.eq(_rotated_left(self.write.mask, offset, 1) & self.write.enable.replicate(self._lanes)),
-        ]
+        m.d.sync += [values.eq(self.write.data), mask.eq(self.write.mask & self.write.enable.replicate(self._lanes))]
         for lane, bank in enumerate(banks):
             port = bank.write_port()
             m.d.comb += [port.en.eq(mask[lane]), port.addr.eq(rows[lane]),
@@ -80,14 +77,8 @@ class OperandMemory(wiring.Component):
             m.d.sync += self.read.data.as_value().eq(_rotated_right(Cat(words), offsets[1], self._bits))
 
 
-def _rotated_left(value, places, width):
-    """``value`` rotated towards its high end by ``places`` words of ``width`` bits."""
-    for i, bit in enumerate(places):
-        value = Mux(bit, value.rotate_left(width << i), value)
-    return value
-
-
 def _rotated_right(value, places, width):
+    """``value`` rotated towards its low end by ``places`` words of ``width`` bits."""
     for i, bit in enumerate(places):
         value = Mux(bit, value.rotate_right(width << i), value)
     return value

@@ -40,9 +40,10 @@ class Assembler(wiring.Component):
             m.d.comb += [merged[i].eq(Mux(new, rotated[i], kept[i])),
                          strobe[i].eq(kept_strobe[i] | new & (piece.end > i)),
                          rest[i].eq(~piece.flush & (piece.end > i + operands))]
+            with m.If(valid & (new | piece.emits)):
+                m.d.sync += kept[i].eq(rotated[i])
         with m.If(valid):
             m.d.sync += kept_strobe.eq(Mux(piece.emits, rest, strobe))
-            m.d.sync += kept.eq(Mux(piece.emits, Cat(rotated), merged))
         m.d.sync += [self.beat.valid.eq(valid & piece.emits), self.beat.payload.strobe.eq(strobe),
                      self.beat.payload.data.eq(merged)]
         return m

@@ -14,9 +14,10 @@ from .special import ESTIMATE_CONSTANTS, SpecialFunctions
 ONE = 0x3F800000
 NEGATIVE_ZERO = 0x80000000
 
-#: What a lane does with a word. ``factor`` and ``term`` are the scalars in place of b.
+#: What a lane does with a word. ``factor`` and ``term`` are what all lanes have in place of their own b; with
+#: ``factor_shared``, ``term_shared`` a lane of b is to take the place of these before.
 LaneControl = data.StructLayout({
-    "function": Function, "special": 1, "relu": 1, "broadcast": 1,
+    "function": Function, "special": 1, "relu": 1, "factor_shared": 1, "term_shared": 1,
     "negate_a": 1, "negate_term": 1, "factor_b": 1, "term_b": 1, "factor": 32, "term": 32})
 
 
@@ -34,15 +35,17 @@ def decode_control(instruction) -> dict:
     for function, constant in ESTIMATE_CONSTANTS.items():
         selected = instruction.function == function
         term, estimate = Mux(selected, constant, term), estimate | selected
+    factor_b, term_b = instruction.multiplier == Multiplier.B, (instruction.addend == Addend.B) & ~estimate
     return {
         "function": Mux(instruction.function == Function.REPORT, Function.ARITHMETIC, instruction.function),
         "special": ~arithmetic | no_factor & no_term & ~instruction.relu,
         "relu": instruction.relu,
-        "broadcast": instruction.broadcast,
+        "factor_shared": factor_b & instruction.broadcast,
+        "term_shared": term_b & instruction.broadcast,
         "negate_a": arithmetic & instruction.negate_product,
         "negate_term": arithmetic & instruction.negate_addend & ~no_term,
-        "factor_b": instruction.multiplier == Multiplier.B,
-        "term_b": (instruction.addend == Addend.B) & ~estimate,
+        "factor_b": factor_b & ~instruction.broadcast,
+        "term_b": term_b & ~instruction.broadcast,
         "factor": Mux(no_factor, ONE, instruction.s),
         "term": term,
     }
@@ -52,8 +55,7 @@ def decode_control(instruction) -> dict:
 class VectorLane(wiring.Component):
     """``o = f(a, b)`` for one function of :class:`adagp.spec.isa.Vector` per cycle.
 
-    ``shared_b`` is taken in place of ``b`` for ``control.broadcast``. ``o`` shows
-    the result of ``LATENCY`` cycles with ``en`` high ago; ``special`` and ``relu`` are those bits
+    ``o`` shows the result of ``LATENCY`` cycles with ``en`` high ago; ``special`` and ``relu`` are those bits
     of its control, to be delayed outside, once for all lanes.
     """
 
@@ -62,7 +64,6 @@ class VectorLane(wiring.Component):
     en: In(1)
     a: In(32)
     b: In(32)
-    shared_b: In(32)
     control: In(LaneControl)
     special: In(1)
     relu: In(1)
@@ -74,13 +75,12 @@ class VectorLane(wiring.Component):
         m.submodules.adder = adder = FloatAdder()
         m.submodules.functions = functions = SpecialFunctions()
         control = self.control
-        a, b, term = Signal(32), Signal(32), Signal(32)
+        a, term = Signal(32), Signal(32)
         m.d.comb += [
             a.eq(self.a ^ Cat(*[0] * 31, control.negate_a)),
-            b.eq(Mux(control.broadcast, self.shared_b, self.b)),
-            term.eq(Mux(control.term_b, b, control.term) ^ Cat(*[0] * 31, control.negate_term)),
+            term.eq(Mux(control.term_b, self.b, control.term) ^ Cat(*[0] * 31, control.negate_term)),
             multiplier.en.eq(self.en), adder.en.eq(self.en), functions.en.eq(self.en),
-            multiplier.a.eq(a), multiplier.b.eq(Mux(control.factor_b, b, control.factor)),
+            multiplier.a.eq(a), multiplier.b.eq(Mux(control.factor_b, self.b, control.factor)),
         ]
         first_a = delay(m, a, 1, self.en)
         first_term = delay(m, term, 1, self.en)

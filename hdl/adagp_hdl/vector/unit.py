@@ -100,13 +100,13 @@ class VectorUnit(wiring.Component):
             m.d.sync += active.eq(self.instruction.valid)
         with m.If(counter.load):
             fields = decode_control(instruction)
+            term_b = fields["term_b"] | fields["term_shared"]
             m.d.sync += [
                 behind.eq(instruction.behind), each.eq(instruction.each),
                 reports.eq(instruction.function == Function.REPORT),
                 lane.eq(instruction.lane), *(control[name].eq(value) for name, value in fields.items()),
-                reads_b.eq(Mux(instruction.function == Function.ARITHMETIC,
-                               fields["factor_b"] | fields["term_b"],
-                               fields["term_b"] & (instruction.function <= Function.EQUAL)))]
+                reads_b.eq(term_b & (instruction.function <= Function.EQUAL)
+                           | (fields["factor_b"] | fields["factor_shared"]) & (instruction.function == Function.ARITHMETIC))]
         return step, target, control, active
 
     @staticmethod
@@ -117,14 +117,18 @@ class VectorUnit(wiring.Component):
 
     def _compute(self, m: Module, step, control, waiting):
         """The lanes run while any word is between its read and its write."""
-        control = data.View(LaneControl, delay(m, control.as_value(), VectorMemory.LATENCY))
+        late, control = data.View(LaneControl, delay(m, control.as_value(), VectorMemory.LATENCY)), Signal(LaneControl)
+        m.d.comb += control.eq(late)
+        for scalar in ("factor", "term"):
+            with m.If(late[f"{scalar}_shared"]):
+                m.d.comb += control[scalar].eq(self.read_b.lane_data)
         selects = delay(m, Cat(control.special, control.relu), VectorLane.LATENCY, waiting)
         lanes = [VectorLane() for _ in range(self._lanes)]
         for i, lane in enumerate(lanes):
             m.submodules[f"lane{i}"] = lane
             m.d.comb += [
                 lane.en.eq(waiting), lane.control.eq(control), Cat(lane.special, lane.relu).eq(selects),
-                lane.a.eq(self.read_a.data[i]), lane.b.eq(self.read_b.data[i]), lane.shared_b.eq(self.read_b.lane_data)]
+                lane.a.eq(self.read_a.data[i]), lane.b.eq(self.read_b.data[i])]
         stages = Signal(VectorMemory.LATENCY + VectorLane.LATENCY)
         m.d.sync += stages.eq(Cat(step, stages))
         return stages[-1], Cat(lane.o for lane in lanes)
