@@ -15,6 +15,7 @@ from . import fusesoc, image, instructions, ipxact, manifest, readme, register_p
 from .ports import ports
 
 BENCH = "bench.v", "bench_memory.v"
+LITEX = "adagp_litex.py", "example_soc.py"
 
 
 class FolderNotEmpty(Exception):
@@ -50,7 +51,8 @@ def _write(config: AcceleratorConfig, folder: Path, clock_mhz: float) -> None:
     instruction_set = field("INTERFACE", "instruction_set").reset
     image.make(config).write(folder / "image")  # first: it may be refused
     verilog = generate(config)
-    bench = resources("adagp_flows.release") / "bench"
+    pins = ports(verilog)
+    own = resources("adagp_flows.release")
     clock = _clock(clock_mhz)
     texts = {
         "README.md": readme.readme(name, fusesoc.vlnv(name, release), summary, config, version=release,
@@ -61,17 +63,18 @@ def _write(config: AcceleratorConfig, folder: Path, clock_mhz: float) -> None:
         f"{name}.core": fusesoc.core(name, release, summary),
         "registers/adagp.rdl": SOURCE.read_text(),
         "registers/registers.html": register_page.page(f"Registers of the ADA-GP accelerator {release}"),
-        "ipxact/component.xml": ipxact.component(name, release, ports(verilog)),
+        "ipxact/component.xml": ipxact.component(name, release, pins),
         "docs/instructions.md": instructions.reference(str(instruction_set)),
         "constraints/adagp.sdc": clock, "constraints/adagp.xdc": clock,
         "bench/configuration.vh": f"`define ADAGP_DATA_BITS {config.bus_bits}\n",
-        **{f"bench/{file}": (bench / file).read_text() for file in BENCH},
+        **{f"bench/{file}": (own / "bench" / file).read_text() for file in BENCH},
+        **{f"litex/{file}": (own / "litex" / file).read_text() for file in LITEX},
         **{f"driver/{file}": text for file, text in driver.files().items()}}
     for path, text in texts.items():
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text, encoding="utf-8")
-    (folder / manifest.FILE).write_text(manifest.manifest(name, config, folder))
+    (folder / manifest.FILE).write_text(manifest.manifest(name, config, pins, folder))
 
 
 def _clock(mhz: float) -> str:

@@ -1,0 +1,113 @@
+"""A release in LiteX: its core and its example, by a Python that has LiteX and the folder, far from this project."""
+
+import json
+import re
+import shutil
+
+import pytest
+
+from adagp_flows.soc import litex_system
+from adagp_flows.soc.run import BATCHES, check, golden, simulate
+from adagp_tb.verilator import BuildError
+
+from .conftest import CONFIG
+
+pytestmark = pytest.mark.xdist_group("litex")  # the simulator is compiled once
+
+WAIVERS = """\
+`verilator_config
+lint_off -file "*/picorv32.v"
+lint_off -rule COMBDLY -file "adagp_soc.v"
+lint_off -rule PROCASSINIT -file "adagp_soc.v"
+lint_off -rule CASEINCOMPLETE -file "adagp_soc.v"
+lint_off -rule UNUSEDSIGNAL -file "adagp_soc.v"
+lint_off -rule WIDTHEXPAND -file "adagp_soc.v" -match "Operator *"
+lint_off -rule WIDTHEXPAND -file "adagp_soc.v" -match "*'pcpi_*"
+lint_off -rule WIDTHTRUNC -file "adagp_soc.v" -match "Operator *"
+lint_off -rule PINMISSING -file "adagp_soc.v" -match "*'trace_*"
+"""
+"""How LiteX writes Verilog, and what it leaves open of PicoRV32. Ports of the core stay under all rules."""
+
+
+@pytest.fixture(scope="module")
+def system(release, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("litex")
+    litex_system.elaborate(release, folder)
+    return folder
+
+
+@pytest.fixture
+def other(release, tmp_path):
+    """A copy of the release, to be changed."""
+    return shutil.copytree(release, tmp_path / "other")
+
+
+def change(release, edit):
+    """Lets ``edit`` change the manifest."""
+    path = release / "manifest.json"
+    manifest = json.loads(path.read_text())
+    edit(manifest)
+    path.write_text(json.dumps(manifest))
+
+
+def test_the_system_lints(system, tools):
+    (system / "waivers.vlt").write_text(WAIVERS)
+    command = ["verilator", "-Wall", "--lint-only", "--top-module", "adagp_soc", "waivers.vlt",
+               *map(str, litex_system.sources(system))]
+    command[command.index(str(system / "adagp_soc.v"))] = "adagp_soc.v"
+    result = tools(command, system)
+    assert (result.returncode, result.stderr) == (0, ""), result.stderr
+
+
+def test_software_finds_registers_and_interrupt(system):
+    assert re.search(r"#define ADAGP_SIZE 0x0*1000$", (system / "generated/mem.h").read_text(), re.MULTILINE)
+    assert re.search(r"#define ADAGP_INTERRUPT \d+$", (system / "generated/soc.h").read_text(), re.MULTILINE)
+
+
+def test_firmware_trains_to_the_golden_bits(release, system):
+    outcome = simulate(litex_system.simulator(system), litex_system.firmware(release, system, batches=BATCHES),
+                       release / "image/image.hex")
+    polling, interrupt = check(outcome, *golden(CONFIG, release, BATCHES))
+    assert polling.batches["GP"] == interrupt.batches["GP"] == 6 and polling.changed_words > 100
+
+
+def test_widths_are_those_of_the_manifest(other, tmp_path):
+    def widen(manifest):
+        for port, width in (("m_axi_wdata", 256), ("m_axi_rdata", 256), ("m_axi_wstrb", 32)):
+            manifest["ports"][port]["width"] = width
+
+    change(other, widen)
+    litex_system.elaborate(other, tmp_path / "system")
+    verilog = (tmp_path / "system/adagp_soc.v").read_text()
+    data, strobes = (re.search(rf"\.m_axi_{port}\s*\((\w+)\)", verilog)[1] for port in ("wdata", "wstrb"))
+    assert re.search(rf"^wire +\[255:0\] +{data};", verilog, re.MULTILINE)
+    assert re.search(rf"^wire +\[31:0\] +{strobes};", verilog, re.MULTILINE)
+
+
+@pytest.mark.parametrize("edit, message", [
+    (lambda manifest: manifest.clear(), "must say ports with direction and width and the SHA-256 of rtl/adagp.v, but: KeyError('ports')"),
+    (lambda manifest: manifest["ports"].pop("m_axi_wdata"), "but: KeyError('m_axi_wdata')"),
+    (lambda manifest: manifest["ports"].update(m_axi_wdata=64), "but: TypeError("),
+    (lambda manifest: manifest["ports"].update(m_axi_foo={"direction": "input", "width": 1}),
+     "the port m_axi_foo must be one of AXI4 or AXI4-Lite that LiteX has"),
+    (lambda manifest: manifest["ports"]["m_axi_arlen"].update(width=4), "the port m_axi_arlen must have 8 bits, as in LiteX, not 4"),
+    (lambda manifest: manifest["sha256"].update({"rtl/adagp.v": "0"}), "must have the SHA-256 that manifest.json says, 0, not ")],
+    ids=["empty", "port missing", "no width", "unknown port", "other width", "other Verilog"])
+def test_a_broken_manifest_is_one_line(edit, message, other, tmp_path):
+    change(other, edit)
+    refused(other, tmp_path, message)
+
+
+def test_a_manifest_that_is_missing_or_no_json_is_one_line(other, tmp_path):
+    (other / "manifest.json").write_text("{")
+    refused(other, tmp_path, "manifest.json must be JSON: Expecting property name")
+    (other / "manifest.json").unlink()
+    refused(other, tmp_path, "manifest.json: No such file or directory")
+
+
+def refused(release, tmp_path, message):
+    with pytest.raises(BuildError) as failure:
+        litex_system.elaborate(release, tmp_path / "system")
+    last = str(failure.value).splitlines()[-1]
+    assert last.startswith("error: ") and message in last
+    assert "Traceback" not in str(failure.value) and not (tmp_path / "system").exists()
