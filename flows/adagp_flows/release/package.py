@@ -11,7 +11,7 @@ from adagp.spec.identity import configuration_digest
 from adagp.spec.registers import SOURCE, field
 from adagp_hdl.verilog import generate
 
-from . import fusesoc, image, instructions, ipxact, manifest, readme, register_page
+from . import fusesoc, image, instructions, ipxact, manifest, readme, register_page, vivado
 from .ports import ports
 
 BENCH = "bench.v", "bench_memory.v"
@@ -52,6 +52,7 @@ def _write(config: AcceleratorConfig, folder: Path, clock_mhz: float) -> None:
     image.make(config).write(folder / "image")  # first: it may be refused
     verilog = generate(config)
     pins = ports(verilog)
+    interfaces = vivado.interfaces(pins, burst_beats=config.burst_beats)
     own = resources("adagp_flows.release")
     clock = _clock(clock_mhz)
     texts = {
@@ -59,7 +60,8 @@ def _write(config: AcceleratorConfig, folder: Path, clock_mhz: float) -> None:
                                    instruction_set=instruction_set, batches=image.BATCHES,
                                    configuration=configuration_digest(config)),
         "LICENSE": _licence(),
-        "rtl/adagp.v": verilog,
+        "rtl/adagp.v": vivado.annotated(verilog, interfaces),
+        "vivado/package_ip.tcl": vivado.script(name, release, f"ADA-GP training accelerator, {summary}", interfaces),
         f"{name}.core": fusesoc.core(name, release, summary),
         "registers/adagp.rdl": SOURCE.read_text(),
         "registers/registers.html": register_page.page(f"Registers of the ADA-GP accelerator {release}"),
