@@ -2,6 +2,7 @@
 attributes of a Verilog file, as UG994 describes them."""
 
 import re
+import sys
 from pathlib import Path
 from tkinter import Tcl, TclError
 
@@ -72,3 +73,15 @@ class Packager:
         elif attribute == "X_INTERFACE_PARAMETER":
             (_, name), *parameters = (item.split() for item in value.split(", "))
             self.interfaces.setdefault(name, {"ports": {}, "parameters": {}})["parameters"].update(parameters)
+
+
+def main(words: list[str]) -> int:
+    """Vivado's command line, as far as it names script and arguments."""
+    error = Packager().run(Path(words[words.index("-source") + 1]), *words[words.index("-tclargs") + 1:])
+    if error:
+        print(f"ERROR: {error}")
+    return 1 if error else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

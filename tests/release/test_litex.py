@@ -3,6 +3,8 @@
 import json
 import re
 import shutil
+import subprocess
+import sys
 
 import pytest
 
@@ -82,6 +84,32 @@ def test_widths_are_those_of_the_manifest(other, tmp_path):
     data, strobes = (re.search(rf"\.m_axi_{port}\s*\((\w+)\)", verilog)[1] for port in ("wdata", "wstrb"))
     assert re.search(rf"^wire +\[255:0\] +{data};", verilog, re.MULTILINE)
     assert re.search(rf"^wire +\[31:0\] +{strobes};", verilog, re.MULTILINE)
+
+
+BUSES = """
+import sys
+from adagp_litex import add_adagp
+from litex.build.generic_platform import GenericPlatform, Pins
+from litex.soc.integration.soc_core import SoCCore
+from migen.genlib.io import CRG
+
+platform = GenericPlatform("", [("clk", 0, Pins(1))], name="soc")
+soc = SoCCore(platform, int(100e6), cpu_type=None, integrated_main_ram_size=0x1000, with_uart=False, bus_standard=sys.argv[1],
+              bus_data_width=int(sys.argv[2]))
+soc.crg = CRG(platform.request("clk"))
+core = add_adagp(soc, name="trainer", origin=0x9000_0000)
+soc.finalize()
+platform.get_verilog(soc, name="soc").write("soc.v")
+print(hex(soc.mem_regions["trainer"].origin), soc.trainer is core)
+"""
+
+
+@pytest.mark.parametrize("bus, bits", [("wishbone", 64), ("axi-lite", 32), ("axi", 64)])
+def test_other_buses_take_the_core_without_a_processor(bus, bits, release, tmp_path):
+    result = subprocess.run([sys.executable, "-c", BUSES, bus, str(bits)], cwd=tmp_path, env={"PYTHONPATH": str(release / "litex")},
+                            capture_output=True, text=True, check=False)
+    assert result.stdout == "0x90000000 True\n", result.stderr
+    assert (tmp_path / "soc.v").read_text().count(".m_axi_awaddr") == 1
 
 
 @pytest.mark.parametrize("edit, message", [

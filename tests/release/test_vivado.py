@@ -3,10 +3,13 @@
 import re
 import shutil
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
-SCRIPT = "vivado/package_ip.tcl"
+from adagp_flows.release.vivado import SCRIPT, PackagerError, package_ip
+from adagp_flows.synthesis.tools import Tool, find
 
 
 @pytest.fixture
@@ -61,8 +64,33 @@ def test_the_folder_must_be_named_and_new(release, packager, tmp_path):
     assert f"must be new, and {tmp_path} is not" in packager.run(release / SCRIPT, str(tmp_path))
 
 
+@pytest.fixture
+def vivado(packager, tmp_path):
+    """The stand-in as a tool."""
+    program = tmp_path / "bin/vivado"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{Path(__file__).with_name("packager_standin.py")}" "$@"\n')
+    program.chmod(0o755)
+    return Tool(name="vivado", command=str(program), version="none")
+
+
+def test_the_first_error_of_vivado_is_told(vivado, other, tmp_path):
+    package_ip(vivado, other, tmp_path / "new")
+    verilog = other / "rtl/adagp.v"
+    verilog.write_text(verilog.read_text().replace("POLARITY ACTIVE_LOW", "POLARITY ACTIVE_HIGH"))
+    with pytest.raises(PackagerError, match="ERROR: POLARITY of aresetn must be 'ACTIVE_LOW', and Vivado has 'ACTIVE_HIGH'"):
+        package_ip(vivado, other, tmp_path / "new")
+
+
+@pytest.mark.skipif(shutil.which("vivado") is not None, reason="needs a machine without Vivado")
+def test_a_missing_vivado_is_told_before_any_work(tmp_path):
+    result = subprocess.run([sys.executable, "-m", "adagp.cli", "package", "--preset", "tiny", "--vivado-ip", "ip", "-o", "new"],
+                            cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (
+        2, "adagp package: vivado is not installed: it is AMD's, and has to be on PATH\n")
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.skipif(shutil.which("vivado") is None, reason="needs Vivado")
 def test_vivado_finds_the_interfaces(release, tmp_path):
-    command = ["vivado", "-mode", "batch", "-nojournal", "-nolog", "-source", release / SCRIPT, "-tclargs", tmp_path / "new"]
-    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stdout[-4000:] + result.stderr
+    package_ip(find("vivado"), release, tmp_path / "new")

@@ -61,7 +61,7 @@ def _write(config: AcceleratorConfig, folder: Path, clock_mhz: float) -> None:
                                    configuration=configuration_digest(config)),
         "LICENSE": _licence(),
         "rtl/adagp.v": vivado.annotated(verilog, interfaces),
-        "vivado/package_ip.tcl": vivado.script(name, release, f"ADA-GP training accelerator, {summary}", interfaces),
+        vivado.SCRIPT: vivado.script(name, release, f"ADA-GP training accelerator, {summary}", interfaces),
         f"{name}.core": fusesoc.core(name, release, summary),
         "registers/adagp.rdl": SOURCE.read_text(),
         "registers/registers.html": register_page.page(f"Registers of the ADA-GP accelerator {release}"),

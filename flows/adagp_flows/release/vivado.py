@@ -2,13 +2,24 @@
 and compares the interfaces that Vivado has found with those that there are."""
 
 import re
+import subprocess
 from dataclasses import dataclass
+from pathlib import Path
+
+from adagp_flows.synthesis.tools import Tool
 
 from .ports import PARAMETERS, Port
+
+SCRIPT = "vivado/package_ip.tcl"
+"""In a release folder."""
 
 _AXI = "xilinx.com:interface:aximm:1.0"
 _SIGNALS = {"aclk": ("clock", "CLK", "slave"), "aresetn": ("reset", "RST", "slave"), "irq": ("interrupt", "INTERRUPT", "master")}
 """Kind, logical name and mode of the interfaces that are one port."""
+
+
+class PackagerError(Exception):
+    """Vivado does not take the core, or finds other interfaces; the text is its first error."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,3 +130,13 @@ def script(name: str, version: str, title: str, members: list[Interface]) -> str
 
 def _pairs(pairs: dict[str, str]) -> str:
     return " ".join(f"{name} {value}" for name, value in pairs.items())
+
+
+def package_ip(vivado: Tool, release: Path, folder: Path) -> None:
+    """Lets ``vivado`` package the core of ``release`` as IP in the new ``folder``, and compare the interfaces;
+    :class:`PackagerError`."""
+    command = [vivado.command, "-mode", "batch", "-nojournal", "-nolog", "-source", release / SCRIPT, "-tclargs", folder.absolute()]
+    result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    if result.returncode:
+        errors = re.findall(r"^ERROR: .*", result.stdout + result.stderr, re.MULTILINE)
+        raise PackagerError(errors[0] if errors else f"Vivado ended with status {result.returncode}")
