@@ -71,6 +71,7 @@ In LiteX, with `litex/` in Python's path, `add_adagp(soc)` does all of it:
 
 ```python
 from adagp_litex import add_adagp
+from litex.soc.integration.soc_core import SoCCore
 
 class MySoC(SoCCore):
     def __init__(self, platform, clk_freq, **options):
