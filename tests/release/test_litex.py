@@ -86,7 +86,7 @@ def test_widths_are_those_of_the_manifest(other, tmp_path):
     assert re.search(rf"^wire +\[31:0\] +{strobes};", verilog, re.MULTILINE)
 
 
-BUSES = """
+_SOC = """
 import sys
 from adagp_litex import add_adagp
 from litex.build.generic_platform import GenericPlatform, Pins
@@ -94,22 +94,55 @@ from litex.soc.integration.soc_core import SoCCore
 from migen.genlib.io import CRG
 
 platform = GenericPlatform("", [("clk", 0, Pins(1))], name="soc")
-soc = SoCCore(platform, int(100e6), cpu_type=None, integrated_main_ram_size=0x1000, with_uart=False, bus_standard=sys.argv[1],
-              bus_data_width=int(sys.argv[2]))
-soc.crg = CRG(platform.request("clk"))
-core = add_adagp(soc, name="trainer", origin=0x9000_0000)
-soc.finalize()
-platform.get_verilog(soc, name="soc").write("soc.v")
-print(hex(soc.mem_regions["trainer"].origin), soc.trainer is core)
+
+def soc(**options):
+    soc = SoCCore(platform, int(100e6), cpu_type=None, with_uart=False, **options)
+    soc.crg = CRG(platform.request("clk"))
+    return soc
+
+def write(soc):
+    soc.finalize()
+    platform.get_verilog(soc, name="soc").write("soc.v")
 """
+BUSES = _SOC + """
+soc = soc(integrated_main_ram_size=0x1000, bus_standard=sys.argv[1], bus_data_width=int(sys.argv[2]))
+core = add_adagp(soc, name="trainer", origin=0x9000_0000)
+write(soc)
+print(hex(soc.mem_regions["trainer"].origin), soc.trainer is core, *soc.bus.masters)
+"""
+LITEDRAM = _SOC + """
+from litedram.frontend.axi import LiteDRAMAXI2Native
+from litedram.modules import MT41K64M16
+from litedram.phy.model import SDRAMPHYModel
+
+soc = soc()
+module = MT41K64M16(100e6, "1:4")
+soc.phy = SDRAMPHYModel(module, data_width=16, clk_freq=100e6)
+soc.add_sdram("sdram", phy=soc.phy, module=module, l2_cache_size=0)
+core = add_adagp(soc, origin=0x9000_0000, with_bus_master=False)
+port = soc.sdram.crossbar.get_port(data_width=core.m_axi.data_width)
+soc.memory = LiteDRAMAXI2Native(core.m_axi, port, base_address=soc.bus.regions["main_ram"].origin)
+write(soc)
+print(*soc.bus.masters)
+"""
+
+
+def python(script, *arguments, release, folder):
+    """What ``script`` prints in ``folder``, in a Python that has LiteX and the release; ``soc.v`` has the core's master."""
+    result = subprocess.run([sys.executable, "-Bc", script, *arguments], cwd=folder, env={"PYTHONPATH": str(release / "litex")},
+                            capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr[-4000:]
+    assert (folder / "soc.v").read_text().count(".m_axi_awaddr") == 1
+    return result.stdout
 
 
 @pytest.mark.parametrize("bus, bits", [("wishbone", 64), ("axi-lite", 32), ("axi", 64)])
 def test_other_buses_take_the_core_without_a_processor(bus, bits, release, tmp_path):
-    result = subprocess.run([sys.executable, "-c", BUSES, bus, str(bits)], cwd=tmp_path, env={"PYTHONPATH": str(release / "litex")},
-                            capture_output=True, text=True, check=False)
-    assert result.stdout == "0x90000000 True\n", result.stderr
-    assert (tmp_path / "soc.v").read_text().count(".m_axi_awaddr") == 1
+    assert python(BUSES, bus, str(bits), release=release, folder=tmp_path) == "0x90000000 True trainer\n"
+
+
+def test_litedram_takes_the_master(release, tmp_path):
+    assert python(LITEDRAM, release=release, folder=tmp_path) == "\n"
 
 
 @pytest.mark.parametrize("edit, message", [

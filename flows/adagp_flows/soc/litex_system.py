@@ -18,6 +18,7 @@ def elaborate(release: Path, folder: Path) -> None:
     """Lets the example of ``release`` write its Verilog and headers to ``folder``, by a Python that finds LiteX but not
     this project's sources; raises :class:`adagp_tb.verilator.BuildError`."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    environment["PYTHONDONTWRITEBYTECODE"] = "1"  # the release stays as it is
     result = subprocess.run([sys.executable, release.resolve() / "litex/example_soc.py", folder.resolve()], cwd=release.parent,
                             env=environment, capture_output=True, text=True, check=False)
     if result.returncode:

@@ -68,17 +68,19 @@ class Adagp(LiteXModule):
         return signal
 
 
-def add_adagp(soc, name="adagp", origin=None, release=RELEASE):
+def add_adagp(soc, name="adagp", origin=None, with_bus_master=True, release=RELEASE):
     """Adds the core to ``soc`` as ``soc.<name>``, and returns it.
 
     Its registers become the region ``name`` of the bus, at ``origin`` or at an address that LiteX chooses among those that
-    are not cached; its master goes to the DMA bus of a processor that has one, else to the bus; its interrupt to the
-    processor, if that takes interrupts. LiteX adapts widths and standards. Raises :class:`ReleaseError`.
+    are not cached (without a processor give one: LiteX puts its own CSRs at 0 in the end); its master goes to the DMA bus of a processor that has one, else to the bus, or with
+    ``with_bus_master=False`` nowhere: connect ``m_axi`` to a memory yourself; its interrupt goes to the processor, if that
+    takes interrupts. LiteX adapts widths and standards. Raises :class:`ReleaseError`.
     """
     core = Adagp(soc.platform, release)
     soc.add_module(name=name, module=core)
     soc.bus.add_slave(name=name, slave=core.s_axil, region=SoCRegion(origin=origin, size=REGISTER_BYTES, cached=False))
-    getattr(soc, "dma_bus", soc.bus).add_master(name=name, master=core.m_axi)
+    if with_bus_master:
+        getattr(soc, "dma_bus", soc.bus).add_master(name=name, master=core.m_axi)
     if soc.irq.enabled:
         soc.irq.add(name)
     return core
