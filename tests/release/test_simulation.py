@@ -74,11 +74,10 @@ def test_icarus_runs_the_test_image(release, icarus, tools):
 
 
 @with_icarus
-@pytest.mark.parametrize("bits", [256, 512])
-def test_wide_buses_have_no_warning_and_run_the_test_image(bits, tools, tmp_path):
+def test_the_widest_bus_has_no_warning_and_runs_the_test_image(tools, tmp_path):
     folder = tmp_path / "wide"
-    package(replace(CONFIG, bus_bits=bits), folder)
-    assert json.loads((folder / "manifest.json").read_text())["ports"]["m_axi_rdata"] == {"direction": "input", "width": bits}
+    package(replace(CONFIG, bus_bits=512), folder)
+    assert json.loads((folder / "manifest.json").read_text())["ports"]["m_axi_rdata"] == {"direction": "input", "width": 512}
     lint = re.search(r"^verilator .*--lint-only.*$", (folder / "README.md").read_text(), re.MULTILINE)[0]
     result = tools(lint, folder)
     assert (result.returncode, result.stderr) == (0, "") and "Warning" not in result.stdout

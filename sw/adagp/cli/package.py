@@ -1,8 +1,8 @@
 """Make a release folder: the core with all that an integrator needs.
 
 Verilog, register map (SystemRDL, HTML, IP-XACT), instruction set, C driver, constraints, FuseSoC
-description, and a test image with its expected result and a bench that runs it under Icarus Verilog
-and Verilator. The folder needs nothing else of this project, and is the same, byte for byte, whenever it
+description, LiteX core, a script for Vivado's IP packager, and a test image with its expected result
+and a bench that runs it under Icarus Verilog and Verilator. The folder needs nothing else of this project, and is the same, byte for byte, whenever it
 is made. It must be new or empty. Its path is printed.
 """
 

@@ -72,9 +72,10 @@ def add_adagp(soc, name="adagp", origin=None, with_bus_master=True, release=RELE
     """Adds the core to ``soc`` as ``soc.<name>``, and returns it.
 
     Its registers become the region ``name`` of the bus, at ``origin`` or at an address that LiteX chooses among those that
-    are not cached (without a processor give one: LiteX puts its own CSRs at 0 in the end); its master goes to the DMA bus of a processor that has one, else to the bus, or with
-    ``with_bus_master=False`` nowhere: connect ``m_axi`` to a memory yourself; its interrupt goes to the processor, if that
-    takes interrupts. LiteX adapts widths and standards. Raises :class:`ReleaseError`.
+    are not cached; without a processor give one, as LiteX puts its own CSRs at 0 in the end. Its master goes to the DMA bus
+    of a processor that has one, else to the bus, or with ``with_bus_master=False`` nowhere: connect ``m_axi`` to a memory
+    yourself. Its interrupt goes to the processor, if that takes interrupts. LiteX adapts widths and standards. Raises
+    :class:`ReleaseError`.
     """
     core = Adagp(soc.platform, release)
     soc.add_module(name=name, module=core)
