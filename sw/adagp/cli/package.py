@@ -2,8 +2,9 @@
 
 Verilog, register map (SystemRDL, HTML, IP-XACT), instruction set, C driver, constraints, FuseSoC
 description, LiteX core, a script for Vivado's IP packager, and a test image with its expected result
-and a bench that runs it under Icarus Verilog and Verilator. The folder needs nothing else of this project, and is the same, byte for byte, whenever it
-is made. It must be new or empty. Its path is printed.
+and a bench that runs it under Icarus Verilog and Verilator. The folder needs nothing else of this
+project, and is the same, byte for byte, whenever it is made. It must be new or empty. Its path is
+printed.
 """
 
 import argparse
