@@ -38,7 +38,10 @@ optimizer, criterion = torch.optim.SGD(model.parameters(), 0.1), nn.CrossEntropy
 loader = [(torch.randn(3, 4), torch.tensor([0, 1, 0]))] * 4
 """,
     "docs/evaluation.md": _TRAINING,
-    "docs/integration.md": _COMPILED,
+    "docs/integration.md": _COMPILED + f"""
+import sys
+sys.path.append({str(ROOT / "flows/adagp_flows/release/litex")!r})
+""",
     "docs/boards.md": _COMPILED + """
 from adagp import host
 from adagp.golden import GoldenMachine
@@ -111,7 +114,7 @@ def test_commands_and_their_options_exist(page, monkeypatch):
                 assert (ROOT / file).exists(), words
             case ["pip", "install", "-e", what]:
                 assert set(re.findall(r"\w+", what)) <= extras.keys(), words
-            case ["pip", "install", "nox"] | ["openFPGALoader", *_]:
+            case ["pip", "install", "nox"] | ["openFPGALoader" | "vivado", *_]:
                 pass
             case _:
                 pytest.fail(f"a command that this test does not know: {' '.join(words)}")

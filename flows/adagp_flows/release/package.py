@@ -11,10 +11,11 @@ from adagp.spec.identity import configuration_digest
 from adagp.spec.registers import SOURCE, field
 from adagp_hdl.verilog import generate
 
-from . import fusesoc, image, instructions, ipxact, manifest, readme, register_page
+from . import fusesoc, image, instructions, ipxact, manifest, readme, register_page, vivado
 from .ports import ports
 
 BENCH = "bench.v", "bench_memory.v"
+LITEX = "adagp_litex.py", "example_soc.py"
 
 
 class FolderNotEmpty(Exception):
@@ -50,28 +51,32 @@ def _write(config: AcceleratorConfig, folder: Path, clock_mhz: float) -> None:
     instruction_set = field("INTERFACE", "instruction_set").reset
     image.make(config).write(folder / "image")  # first: it may be refused
     verilog = generate(config)
-    bench = resources("adagp_flows.release") / "bench"
+    pins = ports(verilog)
+    interfaces = vivado.interfaces(pins, burst_beats=config.burst_beats)
+    own = resources("adagp_flows.release")
     clock = _clock(clock_mhz)
     texts = {
         "README.md": readme.readme(name, fusesoc.vlnv(name, release), summary, config, version=release,
                                    instruction_set=instruction_set, batches=image.BATCHES,
                                    configuration=configuration_digest(config)),
         "LICENSE": _licence(),
-        "rtl/adagp.v": verilog,
+        "rtl/adagp.v": vivado.annotated(verilog, interfaces),
+        vivado.SCRIPT: vivado.script(name, release, f"ADA-GP training accelerator, {summary}", interfaces),
         f"{name}.core": fusesoc.core(name, release, summary),
         "registers/adagp.rdl": SOURCE.read_text(),
         "registers/registers.html": register_page.page(f"Registers of the ADA-GP accelerator {release}"),
-        "ipxact/component.xml": ipxact.component(name, release, ports(verilog)),
+        "ipxact/component.xml": ipxact.component(name, release, pins),
         "docs/instructions.md": instructions.reference(str(instruction_set)),
         "constraints/adagp.sdc": clock, "constraints/adagp.xdc": clock,
         "bench/configuration.vh": f"`define ADAGP_DATA_BITS {config.bus_bits}\n",
-        **{f"bench/{file}": (bench / file).read_text() for file in BENCH},
+        **{f"bench/{file}": (own / "bench" / file).read_text() for file in BENCH},
+        **{f"litex/{file}": (own / "litex" / file).read_text() for file in LITEX},
         **{f"driver/{file}": text for file, text in driver.files().items()}}
     for path, text in texts.items():
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text, encoding="utf-8")
-    (folder / manifest.FILE).write_text(manifest.manifest(name, config, folder))
+    (folder / manifest.FILE).write_text(manifest.manifest(name, config, pins, folder))
 
 
 def _clock(mhz: float) -> str:

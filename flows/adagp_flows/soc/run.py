@@ -21,7 +21,7 @@ from adagp.spec.schedule import Phase
 from adagp_flows.release.package import package
 from adagp_tb.verilator import BuildError
 
-from .build import firmware, simulator
+from . import build, litex_system
 
 FOLDER = Path("build/soc")
 BATCHES = 12
@@ -69,7 +69,7 @@ class TrainingRun:
 
 def simulate(library: Path, program: Path, image: Path, *, limit: int = _LIMIT,
              echo: Callable[[str], None] | None = None) -> Outcome:
-    """Runs ``program`` on a :func:`.build.simulator` with ``image`` in its flash, both as ``.hex``, until the firmware
+    """Runs ``program`` on a simulator of :mod:`.build` or :mod:`.litex_system` with ``image`` in its flash, both as ``.hex``, until the firmware
     ends. ``echo`` gets the console's text as it comes. Raises :class:`SystemFailure` where it does not end within
     ``limit`` cycles, or the processor traps, or a rule of the bus is broken, or the flash is too small."""
     if (size := image.stat().st_size // _LINE) > FLASH_WORDS:
@@ -94,6 +94,19 @@ def simulate(library: Path, program: Path, image: Path, *, limit: int = _LIMIT,
                            memory=_words(result))
         finally:
             functions.system_destroy(system)
+
+
+def _verilog(release: Path, folder: Path, batches: int) -> tuple[Path, Path]:
+    return build.simulator(release), build.firmware(release, folder, batches=batches)
+
+
+def _litex(release: Path, folder: Path, batches: int) -> tuple[Path, Path]:
+    litex_system.elaborate(release, folder)
+    return litex_system.simulator(folder), litex_system.firmware(release, folder, batches=batches)
+
+
+SYSTEMS = {"verilog": _verilog, "litex": _litex}
+"""Release, folder for files and batches → simulator and firmware, by name of the system."""
 
 
 def golden(config: AcceleratorConfig, release: Path, batches: int) -> tuple[np.ndarray, list[TrainingRun]]:
@@ -144,13 +157,15 @@ def check(outcome: Outcome, memory: np.ndarray, expected: list[TrainingRun]) -> 
     return reported
 
 
-def run(config: AcceleratorConfig, *, batches: int = BATCHES, echo: Callable[[str], None] | None = None) -> dict:
-    """Packages ``config``, builds system and firmware, runs and checks them; the facts for the report."""
+def run(config: AcceleratorConfig, *, system: str = "verilog", batches: int = BATCHES,
+        echo: Callable[[str], None] | None = None) -> dict:
+    """Packages ``config``, builds ``system`` (of :data:`SYSTEMS`) and firmware, runs and checks them; the facts for the
+    report."""
     with tempfile.TemporaryDirectory() as folder:
         release = Path(folder, "release")
         package(config, release)
-        outcome = simulate(simulator(release), firmware(release, Path(folder, "firmware"), batches=batches),
-                           release / "image/image.hex", echo=echo)
+        library, program = SYSTEMS[system](release, Path(folder, "system"), batches)
+        outcome = simulate(library, program, release / "image/image.hex", echo=echo)
         reported = check(outcome, *golden(config, release, batches))
     return {"cycles": outcome.cycles, "runs": [asdict(training) for training in reported],
             "console": outcome.console.splitlines()}
@@ -161,17 +176,18 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=main.__doc__)
     names = [design.name.lower() for design in Design]
     parser.add_argument("--designs", nargs="+", choices=names, default=names)
+    parser.add_argument("--system", choices=SYSTEMS, default="verilog", help="(default: %(default)s)")
     parser.add_argument("--preset", choices=PRESETS, default="tiny", help="sizes (default: %(default)s)")
     parser.add_argument("--batches", type=int, default=BATCHES, help="of each run (default: %(default)s)")
     options = parser.parse_args(arguments)
     if options.batches < 1:
         parser.error(f"--batches must be at least 1, not {options.batches}")
-    report = {"preset": options.preset, "batches": options.batches, "designs": {}}
+    report = {"system": options.system, "preset": options.preset, "batches": options.batches, "designs": {}}
     for name in options.designs:
         print(f"== {name}", flush=True)
         config = PRESETS[options.preset].with_design(Design[name.upper()])
         try:
-            facts = run(config, batches=options.batches, echo=lambda text: print(text, end="", flush=True))
+            facts = run(config, system=options.system, batches=options.batches, echo=lambda text: print(text, end="", flush=True))
         except (BuildError, CompileError, SystemFailure) as failure:
             sys.exit(f"{name}: {failure}")
         report["designs"][name] = facts

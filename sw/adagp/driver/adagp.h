@@ -194,7 +194,8 @@ enum adagp_result adagp_batch(const struct adagp_device *device, uint32_t *batch
 enum adagp_result adagp_write_back(const struct adagp_device *device);
 
 /* Raises irq at `events` (ADAGP_EVENT_DONE | ADAGP_EVENT_FAULT) and at no others, from now on. All are off after
- * the reset pin. */
+ * the reset pin. Events are pending whether enabled or not, so a run that was polled has left one behind, which
+ * raises irq at once: acknowledge it with adagp_interrupt before this call, or make it after the next adagp_start. */
 enum adagp_result adagp_interrupt_enable(const struct adagp_device *device, uint32_t events);
 
 /* For the interrupt handler: acknowledges what is pending and returns it, ADAGP_EVENT_...; 0: this core asked for

@@ -1,6 +1,8 @@
 /* Trains the test image of a release: RUN_BATCHES batches by polling, as many more by interrupt, during which the
  * processor uses the external memory, too. */
 #include "board.h"
+#include "print.h"
+#include "processor.h"
 #include "test_image.h"
 
 #ifndef RUN_BATCHES

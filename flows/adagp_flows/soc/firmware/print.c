@@ -1,12 +1,11 @@
-#include "board.h"
+#include "print.h"
 
-#define CONSOLE (*(volatile uint32_t *)0x10000000u)
-#define EXIT (*(volatile uint32_t *)0x10000004u)
+#include "board.h"
 
 void print(const char *text)
 {
     while (*text)
-        CONSOLE = (uint8_t)*text++;
+        put(*text++);
 }
 
 void print_number(uint32_t value)
@@ -25,12 +24,5 @@ void print_hex(uint32_t value)
     int shift;
     print("0x");
     for (shift = 28; shift >= 0; shift -= 4)
-        CONSOLE = (uint8_t)"0123456789abcdef"[value >> shift & 15u];
-}
-
-_Noreturn void stop(uint32_t exit_code)
-{
-    EXIT = exit_code;
-    for (;;)
-        ;
+        put("0123456789abcdef"[value >> shift & 15u]);
 }
