@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -16,6 +16,7 @@ from adagp.spec.isa import Array, Engine, encode
 from adagp_hdl.array.engine import ArrayEngine
 from adagp_hdl.interfaces import instruction_bits
 from adagp_hdl.memory.operand import OperandMemory
+from adagp_hdl.memory.vector import NEGATIVE_ZERO
 from adagp_hdl.verilog import convert
 
 from .verilator import NETLIST_OPTIMISE, build
@@ -58,7 +59,8 @@ class ArrayHarness(wiring.Component):
             wiring.connect(m, memory.read, port)
             m.d.comb += [
                 memory.write.enable.eq(self.host_write & (self.host_select == select)),
-                memory.write.address.eq(self.host_address), memory.write.mask.eq(1 << self.host_address[:(lanes - 1).bit_length()]),
+                memory.write.address.eq(self.host_address),
+                memory.write.mask.eq(1 << self.host_address[:(lanes - 1).bit_length()]),
                 *(lane.eq(self.host_data[:16]) for lane in memory.write.data)]
         self._vector_memory(m, engine)
         return m
@@ -69,12 +71,14 @@ class ArrayHarness(wiring.Component):
         m.submodules.vector = memory = Memory(shape=32 * lanes, depth=self._words, init=[])
         read, write = memory.read_port(), memory.write_port(granularity=32)
         word, lane = self.host_address[lanes.bit_length() - 1:], self.host_address[:lanes.bit_length() - 1]
-        data = Signal(32 * lanes)
+        data, granted = Signal(32 * lanes), Signal(2)
         lanes_asked = [Signal(len(lane), name=f"lane{i}") for i in range(2)]
         asked, wanted = engine.accumulator_read, engine.accumulator_write
-        m.d.sync += [data.eq(read.data), lanes_asked[0].eq(lane), lanes_asked[1].eq(lanes_asked[0])]
+        m.d.sync += [data.eq(read.data), granted.eq(Cat(asked.valid, granted)),
+                     lanes_asked[0].eq(lane), lanes_asked[1].eq(lanes_asked[0])]
         m.d.comb += [
-            asked.ready.eq(1), wanted.ready.eq(1), asked.data.eq(data),
+            asked.ready.eq(1), wanted.ready.eq(1),
+            asked.data.eq(Mux(granted[1], data, Const(NEGATIVE_ZERO, 32).replicate(lanes))),
             read.en.eq(1), read.addr.eq(word), self.host_read.eq(data.word_select(lanes_asked[1], 32)),
             write.addr.eq(word), write.data.eq(self.host_data.replicate(lanes)),
             write.en.eq((self.host_write & (self.host_select == 2)).replicate(lanes) & (1 << lane)[:lanes]),

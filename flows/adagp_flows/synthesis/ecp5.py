@@ -32,7 +32,8 @@ def _place(device: str, clock_mhz: float) -> tuple[Sequence[str], dict[str, str]
 _BLOCKS = "registered_product", "stalled_product", "one_of_four", "one_of_eight"
 
 #: As small as 5 ns of LUTs and wires allow (ABC counts 0.54 ns a level): else ABC makes every path as short as can be, those
-#: too that are never the longest. Without wide LUTs: ABC would fill them, each 2 to 8 LUT4, with functions that need a third of that, rotations above all.
+#: too that are never the longest. Without wide LUTs: ABC would fill them, each 2 to 8 LUT4, with functions that need a third
+#: of that, rotations above all.
 FAMILY = Family(
     name="ecp5", synthesise=lambda device, module: [
         "scratchpad -set abc9.D 5000", f"synth_ecp5 -top {module} -nowidelut -run begin:check"], costs=_COSTS,

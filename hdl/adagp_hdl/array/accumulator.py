@@ -1,6 +1,6 @@
 """What happens to the sums of the array."""
 
-from amaranth.hdl import Const, Module, Mux, Signal
+from amaranth.hdl import Const, Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -13,9 +13,9 @@ from .streamer import WORD_BITS, destination_layout
 class Accumulator(wiring.Component):
     """Adds ``sums`` to the accumulators, or overwrites them with it. One word per cycle.
 
-    ``sums`` come ``vector_latency`` cycles (that of the vector memory) after ``valid`` and
-    ``destination``; they are written, and ``done`` is high if they were the last of an instruction,
-    :meth:`latency` cycles after ``valid``. Lanes without a column are written +0.
+    ``read`` must give −0 in every lane where nothing was read. ``sums`` come ``vector_latency`` cycles (that of the vector
+    memory) after ``valid`` and ``destination``; they are written, and ``done`` is high if they were the last of an
+    instruction, :meth:`latency` cycles after ``valid``. Lanes without a column are written +0.
     """
 
     def __init__(self, *, columns: int, lanes: int, vector_latency: int):
@@ -43,12 +43,11 @@ class Accumulator(wiring.Component):
             self.write.address.eq(late.word),
             self.done.eq(self.write.valid & late.last),
         ]
-        fresh = delayed(m, self.destination.fresh, self._vector_latency, "fresh_late")
         for c in range(self._columns):
             m.submodules[f"adder{c}"] = adder = FloatAdder()
             m.d.comb += [
                 adder.en.eq(1),
-                adder.a.eq(Mux(fresh, 1 << 31, self.read.data[c])),  # −0 changes no sum
+                adder.a.eq(self.read.data[c]),  # −0 where nothing was read, which changes no sum
                 adder.b.eq(self.sums[c]),
                 self.write.data[c].eq(adder.o),
             ]

@@ -45,10 +45,8 @@ class Tokens(wiring.Component):
             for t, taker in enumerate(engines):
                 count = Signal(range(TOKEN_LIMIT + 1), name=f"{giver.name}_{taker.name}".lower())
                 give, take = self.give[g][taker], self.take[t] & self.wait[t][giver]
-                with m.If(give & ~take):
-                    m.d.sync += count.eq(count + 1)
-                with m.Elif(take & ~give):
-                    m.d.sync += count.eq(count - 1)
+                with m.If(give ^ take):
+                    m.d.sync += count.eq(count + Cat(1, take.replicate(len(count) - 1)))  # one more, or with take one less
                 nonzero[giver, taker] = count != 0
                 overflow[g].append(give & ~take & (count == TOKEN_LIMIT))
         for i, engine in enumerate(engines):

@@ -1,6 +1,6 @@
 """The vector memory: accumulators and everything else in float32, in banks behind a crossbar."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -8,6 +8,8 @@ from amaranth.lib.wiring import In, Out
 from ..interfaces import VectorRead, VectorWrite
 from .attributes import UNCHECKED
 from .selection import FirstOf, Indexed, indexed
+
+NEGATIVE_ZERO = 1 << 31
 
 
 class VectorBank(wiring.Component):
@@ -44,7 +46,8 @@ class VectorMemory(wiring.Component):
 
     ``ready`` depends on ``valid`` of other ports and on addresses, never on its own ``valid``.
     Read data comes exactly ``LATENCY`` cycles after the grant and stays until the data of the next
-    grant of the same port; ``vector_read_b`` also selects a lane of it. A write is seen by reads granted
+    grant of the same port, but to an array without a grant ``LATENCY`` cycles ago, which is shown −0 in every lane;
+    ``vector_read_b`` also selects a lane of it. A write is seen by reads granted
     in later cycles; those granted in its own cycle get something undefined in the lanes that it writes.
 
     ``words`` and ``banks`` are powers of two.
@@ -114,6 +117,9 @@ class VectorMemory(wiring.Component):
         m.d.sync += [granted.eq(port.valid & port.ready), source.eq(self._bank(port))]
         with m.If(granted):
             m.d.sync += result.eq(word.o)
+        if port in (getattr(self, f"{name}_read") for name in self._arrays):
+            with m.Else():
+                m.d.sync += result.eq(Const(NEGATIVE_ZERO, 32).replicate(self._lanes))
         m.d.comb += port.data.as_value().eq(result)
         if port is self.vector_read_b:
             lane = Signal.like(port.lane, reset_less=True)
