@@ -13,25 +13,40 @@ POINTER = BURSTS.bit_length()  # bits of a pointer into a queue of bursts
 _COUNT = 8  # bits of counters of bursts; a rule says that there are never so many
 
 
-def writes(harness: Harness, m: Module) -> None:
-    """The data that follow a write address are its beats. Assumes that the memory gives a write response for a burst
-    only when it has taken address and last beat, and one only."""
+def responses(harness: Harness, m: Module):
+    """Assumes that the memory gives a write response only for a burst of which it has taken address and last beat, one for
+    each. Returns the bursts whose address, and those whose data, wait for one."""
     core = harness.core
     aw_taken, w_taken, b_taken = (core[f"m_axi_{name}valid"] & core[f"m_axi_{name}ready"] for name in ("aw", "w", "b"))
-    w_ends = w_taken & core["m_axi_wlast"]
     addresses, data = Signal(_COUNT, name="addresses_unanswered"), Signal(_COUNT, name="data_unanswered")
-    m.d.sync += [addresses.eq(addresses + aw_taken - b_taken), data.eq(data + w_ends - b_taken)]
+    m.d.sync += [addresses.eq(addresses + aw_taken - b_taken), data.eq(data + (w_taken & core["m_axi_wlast"]) - b_taken)]
     harness.assume(~core["m_axi_bvalid"] | (addresses != 0) & (data != 0))
+    head, tail, first, end = (harness.probe(f"{WRITER}.{queue}.{name}", POINTER)
+                              for queue in ("lengths", "bursts") for name in ("head", "tail"))
+    unanswered, written = (end - first)[:POINTER], data
+    if harness.config.design.has_predictor_memory:
+        written = data + harness.probe(f"{WRITER}.written_local", POINTER)
+    harness.lemma("same_bursts", tail == end)
+    harness.lemma("written", ((tail - head)[:POINTER] + written == unanswered) & (unanswered <= BURSTS))
+    return addresses, data
 
+
+def writes(harness: Harness, m: Module) -> None:
+    """The data that follow a write address are its beats, if :func:`responses` come as they must."""
+    core = harness.core
+    addresses, data = responses(harness, m)
+    w_taken = core["m_axi_wvalid"] & core["m_axi_wready"]
     waits, shown, earlier = Signal(name="aw_waiting"), Signal(name="aw_shown"), Signal(_COUNT, name="bursts_without_data")
     m.d.comb += shown.eq(core["m_axi_awvalid"] & ~waits)  # a new one
-    m.d.sync += [waits.eq(core["m_axi_awvalid"] & ~core["m_axi_awready"]), earlier.eq(earlier + shown - w_ends)]
+    m.d.sync += [waits.eq(core["m_axi_awvalid"] & ~core["m_axi_awready"]),
+                 earlier.eq(earlier + shown - (w_taken & core["m_axi_wlast"]))]
     harness.rule("w_after_aw", "no data of a burst before its address is shown",
                  ~core["m_axi_wvalid"] | shown | (earlier != 0))
     unsent = Signal(_COUNT + 1)
     m.d.comb += unsent.eq(earlier + shown)
     queue = _Lengths(harness, m)
-    _counts(harness, queue, addresses, data, unsent)
+    harness.lemma("answers", addresses + harness.probe(f"{WRITER}.axi__awvalid", 1) == data + unsent)
+    harness.lemma("unsent", unsent == queue.count(queue.level))
     _watched(harness, m, queue, shown, earlier, w_taken)
 
 
@@ -60,18 +75,6 @@ class _Lengths:
             return until
         places = [(i - self.head[:POINTER - 1])[:POINTER - 1] for i in range(BURSTS)]
         return sum(outward & (place < until) for outward, place in zip(self._outward, places, strict=True))
-
-
-def _counts(harness: Harness, queue: _Lengths, addresses, data, unsent) -> None:
-    """How the writer's queues count what the ports show."""
-    first, end = (harness.probe(f"{WRITER}.bursts.{name}", POINTER) for name in ("head", "tail"))
-    unanswered, written = (end - first)[:POINTER], data
-    if harness.config.design.has_predictor_memory:
-        written = data + harness.probe(f"{WRITER}.written_local", POINTER)
-    harness.lemma("same_bursts", queue.tail == end)
-    harness.lemma("written", (queue.level + written == unanswered) & (unanswered <= BURSTS))
-    harness.lemma("answers", addresses + harness.probe(f"{WRITER}.axi__awvalid", 1) == data + unsent)
-    harness.lemma("unsent", unsent == queue.count(queue.level))
 
 
 def _watched(harness: Harness, m: Module, queue: _Lengths, shown, earlier, w_taken) -> None:
