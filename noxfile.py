@@ -55,6 +55,13 @@ def netlists(run: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def proofs(run: nox.Session) -> None:
+    """Prove the rules of AXI4 and AXI4-Lite on the ports of all designs; report and traces in build/proofs."""
+    install(run, extras="hardware")
+    run.run("python", "-m", "adagp_flows.proofs", *run.posargs)
+
+
+@nox.session(default=False)
 def docs(run: nox.Session) -> None:
     """Build the documentation, every warning an error; build/docs/index.html."""
     install(run, "docs", extras="hardware,sim,reports,release,board,synth")

@@ -68,7 +68,8 @@ class BurstReader(wiring.Component):
         """Issues ``burst`` when all its beats have room, and notes it in ``bursts``."""
         axi, low = self.axi, (self._config.bus_bytes - 1).bit_length()
         room = Signal(range(self._config.read_buffer_beats + 1), init=self._config.read_buffer_beats)
-        issue, freed, halted = Signal(), Signal(), Signal()
+        freed = Signal()
+        issue, halted = Signal(), Signal()
         m.d.sync += halted.eq(self.halt)
         m.d.comb += [
             issue.eq(burst.valid & (room > burst.payload.more) & ~halted & (~axi.arvalid | axi.arready)),

@@ -125,7 +125,8 @@ class BurstWriter(wiring.Component):
     def _send(self, m: Module, beats, lengths):
         """Sends the beats of the bursts that were begun. Returns a signal that is high when a local
         burst has been written."""
-        axi, sent, taken = self.axi, Signal.like(lengths.payload.more), Signal()
+        axi, taken = self.axi, Signal()
+        sent = Signal.like(lengths.payload.more)
         local = lengths.payload.local if self._has_local else Const(0)
         ready = Signal()
         m.d.comb += [
@@ -153,10 +154,10 @@ class BurstWriter(wiring.Component):
         write_fault, responded = Signal(Fault), Signal()
         local, completed = Const(0), Const(0)
         if self._has_local:
-            waiting = Signal(range(BURSTS + 1))  # local bursts that are written and not completed
+            written_local = Signal(range(BURSTS + 1))  # local bursts that are written and not completed
             local = bursts.valid & bursts.payload.local
-            completed = local & (waiting != 0)
-            m.d.sync += waiting.eq(waiting + written - completed)
+            completed = local & (written_local != 0)
+            m.d.sync += written_local.eq(written_local + written - completed)
         m.d.comb += [axi.bready.eq(~local), responded.eq(axi.bvalid & ~local), bursts.ready.eq(responded | completed),
                      self.done.eq(bursts.ready & bursts.payload.last), self.quiet.eq(~axi.awvalid & ~unsent & ~bursts.valid)]
         m.d.sync += [write_fault.valid.eq(responded & axi.bresp[1]), write_fault.cause.eq(FaultCause.WRITE_ERROR),

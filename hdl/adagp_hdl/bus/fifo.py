@@ -18,7 +18,8 @@ class Elastic(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        full, kept = Signal(), Signal(self._shape, reset_less=True)
+        full = Signal()
+        kept = Signal(self._shape, reset_less=True)
         m.d.comb += [self.i.ready.eq(~full), self.o.valid.eq(full | self.i.valid),
                      Value.cast(self.o.payload).eq(Mux(full, kept, self.i.payload))]
         m.d.sync += full.eq(self.o.valid & ~self.o.ready)
@@ -51,7 +52,8 @@ class Fifo(wiring.Component):
         write = storage.write_port()
         read = storage.read_port(domain="sync" if self._block else "comb")
         pointer_bits = (self._depth - 1).bit_length() + 1
-        head, tail = Signal(pointer_bits), Signal(pointer_bits)
+        head = Signal(pointer_bits)
+        tail = Signal(pointer_bits)
         level, take = Signal(pointer_bits), Signal()
         m.d.comb += [
             level.eq(tail - head), self.i.ready.eq(~level[-1]),

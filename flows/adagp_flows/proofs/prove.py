@@ -1,0 +1,174 @@
+"""Decides rules with the Yosys of the Python package and the ABC that is in it."""
+
+import re
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from adagp.files import replace_file
+from adagp.spec.config import AcceleratorConfig
+from adagp_flows.synthesis import tools
+
+from .aiger import Netlist, any_of, parse
+from .harness import TOP, Harness, Rule
+from .subject import FREE, Hierarchy, blackboxed
+from .trace import write_vcd
+
+_DEPTH = 4  # of an induction, at most
+_SECONDS = 60  # for what is not an induction
+
+# The contents of the data buffers matter to no rule; products only size loads, whose limits are in what follows them.
+_SCRIPT = """read_verilog core.v
+read_rtlil harness.il
+hierarchy -top {top}
+proc
+flatten
+cd {top}
+delete -input w:probe_*
+{probes}
+cd ..
+cutpoint -blackbox
+opt_expr
+cutpoint t:$mul
+opt_clean
+memory -nomap
+memory_nordff
+cutpoint c:*buffer.storage*
+opt_clean
+memory_map
+cd {top}
+{memory_probes}
+cd ..
+opt -fast
+setundef -undriven -anyseq
+setundef -anyseq
+techmap
+opt -fast
+dffunmap
+setundef -anyseq
+aigmap
+opt_clean
+write_aiger -symbols -zinit -vmap harness.map harness.aig
+"""
+
+
+class ProofError(RuntimeError):
+    """A tool gave no answer."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """Rules that are proved together, with their lemmas: from ``parts``, see :class:`~adagp_flows.proofs.harness.Harness`."""
+
+    name: str
+    parts: tuple[Callable, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """``proved``, how or why not in ``method``, and the file of a trace that violates the rule."""
+
+    rule: str
+    text: str
+    proved: bool
+    method: str
+    trace: str = ""
+
+
+def prove(config: AcceleratorConfig, verilog: str, group: Group, folder: Path) -> list[Verdict]:
+    """The verdicts on the rules of ``group`` for the core ``verilog`` (its top is ``adagp``), made in ``folder``.
+
+    The values of what :data:`~adagp_flows.proofs.subject.FREE` names, of products and of the data buffers are free. First
+    all rules and lemmas by one induction; else property-directed reachability for the rules, which ends with a proof,
+    with a trace (``<group>.vcd``), or undecided after a minute.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    harness = Harness(config, group.parts)
+    netlist = _netlist(harness, verilog, folder)
+    rules = sorted(harness.rules, key=lambda rule: not rule.text)
+    outputs = [netlist.output_names[f"violates_{rule.name}"] for rule in rules]
+    stated = [rule for rule in rules if rule.text]
+    depth = induction(folder, outputs)
+    if depth is not None:
+        return [_proved(rule, f"induction of depth {depth}") for rule in stated]
+    status, stimuli = _reachability(folder, outputs[:len(stated)])
+    if status == "UNSAT":
+        return [_proved(rule, "property-directed reachability") for rule in stated]
+    if status == "undecided":
+        return [Verdict(rule=rule.name, text=rule.text, proved=False, method=f"not decided in {_SECONDS} s") for rule in stated]
+    return _refuted(netlist, stated, stimuli, folder, folder / f"{group.name}.vcd")
+
+
+def _netlist(harness: Harness, verilog: str, folder: Path) -> Netlist:
+    (folder / "harness.il").write_text(harness.rtlil())
+    (folder / "core.v").write_text(blackboxed(verilog, Hierarchy.of(verilog, "adagp").kinds_of(FREE)))
+    probes = {in_memory: "\n".join(f"connect -nomap -set {signal.name} \\core.{path}" for path, signal in harness.probes.items()
+                                   if (".storage[" in path) == in_memory) for in_memory in (False, True)}
+    (folder / "harness.ys").write_text(_SCRIPT.format(top=TOP, probes=probes[False], memory_probes=probes[True]))
+    (folder / "harness.aig").unlink(missing_ok=True)
+    result = subprocess.run([tools.find("yosys").command, "-q", "-l", "yosys.log", "harness.ys"], cwd=folder, capture_output=True,
+                            text=True, check=False)
+    if result.returncode:
+        raise ProofError(f"yosys failed with {result.returncode}: {(result.stdout + result.stderr)[-2000:]}")
+    return parse((folder / "harness.aig").read_bytes())
+
+
+def _abc(folder: Path, commands: list[str], *results: str) -> None:
+    """Runs ABC, which Yosys gives a network of its own that does not matter; ``results`` are the files to be written."""
+    for name in results:
+        (folder / name).unlink(missing_ok=True)
+    (folder / "decide.abc").write_text("\n".join(commands) + "\n")
+    (folder / "any.v").write_text("module any(input a, input b, output c); assign c = a & b; endmodule\n")
+    subprocess.run([tools.find("yosys").command, "-q", "-p", "read_verilog any.v; simplemap; abc -g AND -script decide.abc"],
+                   cwd=folder, capture_output=True, check=False)  # its status says what became of that network
+    for name in results:
+        if not (folder / name).exists():
+            raise ProofError(f"ABC gave no {name} in {folder}")
+
+
+def induction(folder: Path, outputs: list[int]) -> int | None:
+    """The depth of an induction by which none of ``outputs`` of ``harness.aig`` ever rises: if that holds in so many cycles,
+    it does in the next one, and it holds in the first ones. None if there is none of a depth up to 4."""
+    (folder / "any.aig").write_bytes(any_of((folder / "harness.aig").read_bytes(), outputs))
+    steps = {depth: f"step{depth}.txt" for depth in range(1, _DEPTH + 1)}
+    _abc(folder, ["read_aiger any.aig", f"bmc3 -F {_DEPTH + 2}", "write_status base.txt", *(
+        line for depth, file in steps.items() for line in ("read_aiger any.aig", f"ind -F {depth + 1}", f"write_status {file}"))],
+        "base.txt", *steps.values())
+    if _status(folder / "base.txt") == "SAT":
+        return None
+    return next((depth for depth, file in steps.items() if _status(folder / file) == "UNSAT"), None)
+
+
+def _status(file: Path) -> str:
+    """What ABC found out: UNSAT, SAT, or something else if nothing."""
+    return file.read_text().split()[0].rpartition("_")[2]
+
+
+def _reachability(folder: Path, outputs: list[int]) -> tuple[str, list[list[int]]]:
+    """UNSAT, SAT or undecided, and with SAT the inputs of each cycle."""
+    (folder / "any.aig").write_bytes(any_of((folder / "harness.aig").read_bytes(), outputs))
+    _abc(folder, ["read_aiger any.aig", f"pdr -T {_SECONDS}", "write_status reachability.txt", "write_cex -a trace.txt"], "reachability.txt")
+    status = _status(folder / "reachability.txt")
+    if status != "SAT":
+        return (status if status == "UNSAT" else "undecided"), []
+    lines = re.findall(r"^[01]+", (folder / "trace.txt").read_text(), re.MULTILINE)
+    return status, [[int(bit) for bit in line] for line in lines[1:]]  # the first is the state of the registers
+
+
+def _refuted(netlist: Netlist, rules: list[Rule], stimuli, folder: Path, path: Path) -> list[Verdict]:
+    """What the last cycle of the trace violates, as the netlist itself says, and the trace as a file."""
+    cycles = list(netlist.run(stimuli))
+    symbols = (folder / "harness.map").read_text()
+    replace_file(path, lambda partial: write_vcd(partial, netlist, symbols, cycles))
+    last = cycles[-1]
+    violated = {rule for rule in rules if last[netlist.outputs[netlist.output_names[f"violates_{rule.name}"]]]}
+    if not violated:
+        raise ProofError(f"the trace in {folder} violates no rule")
+    return [Verdict(rule=rule.name, text=rule.text, proved=False, method=f"violated in cycle {len(cycles) - 1}", trace=str(path))
+            if rule in violated else Verdict(rule=rule.name, text=rule.text, proved=False, method="not decided: others fail")
+            for rule in rules]
+
+
+def _proved(rule: Rule, method: str) -> Verdict:
+    return Verdict(rule=rule.name, text=rule.text, proved=True, method=method)
