@@ -87,7 +87,7 @@ class ProcessingElement(wiring.Component):
         zero = x.zero | w.zero
         biased = Cat(exponent[:7], exponent[8])
         below = zero | ~exponent[8] & (~exponent[7] | ~exponent[:7].any())
-        flags = {"sign": x.sign ^ w.sign, "exponent": Mux(below, 0, biased), "nan": nan,
+        flags = {"sign": x.sign ^ w.sign, "exponent": Mux(zero | ~exponent[8] & ~exponent[7], 0, biased), "nan": nan,
                  "special": x.special | w.special | ~zero & exponent[7] & exponent[8],
                  "special_high": ~zero & biased.all(),
                  "zero": below, "zero_low": biased == 1}
