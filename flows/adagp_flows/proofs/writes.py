@@ -13,14 +13,13 @@ POINTER = BURSTS.bit_length()  # bits of a pointer into a queue of bursts
 _COUNT = 8  # bits of counters of bursts; a rule says that there are never so many
 
 
-def responses(harness: Harness, m: Module):
-    """Assumes that the memory gives a write response only for a burst of which it has taken address and last beat, one for
-    each. Returns the bursts whose address, and those whose data, wait for one."""
+def responses(harness: Harness, m: Module) -> None:
+    """Assumes that the memory gives a write response only for a burst of which it has taken the last beat, one for each."""
     core = harness.core
-    aw_taken, w_taken, b_taken = (core[f"m_axi_{name}valid"] & core[f"m_axi_{name}ready"] for name in ("aw", "w", "b"))
-    addresses, data = Signal(_COUNT, name="addresses_unanswered"), Signal(_COUNT, name="data_unanswered")
-    m.d.sync += [addresses.eq(addresses + aw_taken - b_taken), data.eq(data + (w_taken & core["m_axi_wlast"]) - b_taken)]
-    harness.assume(~core["m_axi_bvalid"] | (addresses != 0) & (data != 0))
+    w_taken, b_taken = (core[f"m_axi_{name}valid"] & core[f"m_axi_{name}ready"] for name in ("w", "b"))
+    data = Signal(_COUNT, name="data_unanswered")
+    m.d.sync += data.eq(data + (w_taken & core["m_axi_wlast"]) - b_taken)
+    harness.assume(~core["m_axi_bvalid"] | (data != 0))
     head, tail, first, end = (harness.probe(f"{WRITER}.{queue}.{name}", POINTER)
                               for queue in ("lengths", "bursts") for name in ("head", "tail"))
     unanswered, written = (end - first)[:POINTER], data
@@ -28,13 +27,12 @@ def responses(harness: Harness, m: Module):
         written = data + harness.probe(f"{WRITER}.written_local", POINTER)
     harness.lemma("same_bursts", tail == end)
     harness.lemma("written", ((tail - head)[:POINTER] + written == unanswered) & (unanswered <= BURSTS))
-    return addresses, data
 
 
 def writes(harness: Harness, m: Module) -> None:
     """The data that follow a write address are its beats, if :func:`responses` come as they must."""
     core = harness.core
-    addresses, data = responses(harness, m)
+    responses(harness, m)
     w_taken = core["m_axi_wvalid"] & core["m_axi_wready"]
     waits, shown, earlier = Signal(name="aw_waiting"), Signal(name="aw_shown"), Signal(_COUNT, name="bursts_without_data")
     m.d.comb += shown.eq(core["m_axi_awvalid"] & ~waits)  # a new one
@@ -45,7 +43,6 @@ def writes(harness: Harness, m: Module) -> None:
     unsent = Signal(_COUNT + 1)
     m.d.comb += unsent.eq(earlier + shown)
     queue = _Lengths(harness, m)
-    harness.lemma("answers", addresses + harness.probe(f"{WRITER}.axi__awvalid", 1) == data + unsent)
     harness.lemma("unsent", unsent == queue.count(queue.level))
     _watched(harness, m, queue, shown, earlier, w_taken)
 
