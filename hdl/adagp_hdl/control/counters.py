@@ -59,10 +59,13 @@ class CounterBank(wiring.Component):
                      read.addr.eq(chosen), write.addr.eq(current),
                      write.data.eq(Cat(low, old[32:] + carry)), self.value.eq(write.data)]
         m.d.sync += [wanted.eq(self.read & ~self.valid), wanted_index.eq(self.index), latest.eq(self.increment)]
-        for i, total in enumerate(collected):  # one condition each, so that it becomes the reset of a register
+        begun = Signal(count)  # a bit of its own for each, so that it becomes the reset of a register
+        m.d.comb += begun.eq((step == 1) << current)
+        m.d.sync += fresh.eq(fresh & ~begun)
+        for i, total in enumerate(collected):
             m.d.sync += total.eq(total + latest[f"_{i}"])
-            with m.If((step == 1) & (current == i)):
-                m.d.sync += [total.eq(0), fresh[i].eq(0)]
+            with m.If(begun[i]):
+                m.d.sync += total.eq(0)
         with m.Switch(step):
             with m.Case(0):
                 m.d.sync += [step.eq(1), answers.eq(asked), current.eq(chosen)]
@@ -70,7 +73,7 @@ class CounterBank(wiring.Component):
                     m.d.sync += turn.eq(Mux(turn == count - 1, 0, turn + 1))
             with m.Case(1):
                 m.d.sync += [step.eq(2), old.eq(Mux(Array(fresh)[current], 0, read.data)),
-                             added.eq(self._due(collected, latest, current))]
+                             added.eq(self._due(m, collected, latest, current))]
             with m.Case(2):
                 m.d.sync += [step.eq(3), Cat(low, carry).eq(old[:32] + added)]
             with m.Case(3):
@@ -80,9 +83,10 @@ class CounterBank(wiring.Component):
             m.d.sync += [fresh.eq(-1), latest.eq(0), *(total.eq(0) for total in collected)]
         return m
 
-    def _due(self, collected, latest, index):
+    def _due(self, m, collected, latest, index):
         """What counter ``index`` grows by now."""
-        total = Array(collected)[index] + Array(latest[f"_{i}"] for i in range(len(collected)))[index]
+        total = Signal(max(len(each) for each in collected) + 1)
+        m.d.comb += total.eq(Array(collected)[index] + Array(latest[f"_{i}"] for i in range(len(collected)))[index])
         return Array(total << shift for shift in self._shifts)[index]
 
 
