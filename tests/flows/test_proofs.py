@@ -7,7 +7,7 @@ import pytest
 
 from adagp.spec.config import preset
 from adagp_flows.proofs import __main__ as command
-from adagp_flows.proofs import aiger
+from adagp_flows.proofs import aiger, answers
 from adagp_flows.proofs.bursts import write_bursts
 from adagp_flows.proofs.handshakes import handshakes
 from adagp_flows.proofs.lite import lite
@@ -76,6 +76,13 @@ def test_a_burst_across_4_kib_is_found(core, tmp_path):
     broken = changed(core, "adagp_split", *_NO_BLOCKS)
     failed = failing(prove(CONFIG, broken, Group(name="writes", parts=(write_bursts,)), tmp_path))
     assert "violated" in failed["aw_4_kib"].method and failed["aw_4_kib"].trace
+
+
+@pytest.mark.timeout(600)
+def test_registers_answer_each_request_soon(core, tmp_path):
+    group = Group(name="answers", parts=(answers.answers,), free=answers.FREE)
+    verdicts = prove(CONFIG, core, group, tmp_path)
+    assert {verdict.rule for verdict in verdicts} == {"lite_r_comes", "lite_b_comes"} and not failing(verdicts)
 
 
 def test_the_disjunction_of_outputs_is_high_where_one_is():

@@ -18,7 +18,8 @@ from .trace import write_vcd
 _DEPTH = 4  # of an induction, at most
 _SECONDS = 60  # for what is not an induction
 
-# The contents of the data buffers matter to no rule; products only size loads, whose limits are in what follows them.
+# The contents of the data buffers and of the registers' storage matter to no rule; products only size loads, whose limits are
+# in what follows them.
 _SCRIPT = """read_verilog core.v
 read_rtlil harness.il
 hierarchy -top {top}
@@ -34,7 +35,7 @@ cutpoint t:$mul
 opt_clean
 memory -nomap
 memory_nordff
-cutpoint c:*buffer.storage*
+cutpoint c:*buffer.storage* c:*registers.memory.memory*
 opt_clean
 memory_map
 cd {top}
@@ -59,10 +60,12 @@ class ProofError(RuntimeError):
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
-    """Rules that are proved together, with their lemmas: from ``parts``, see :class:`~adagp_flows.proofs.harness.Harness`."""
+    """Rules that are proved together, with their lemmas: from ``parts``, see :class:`~adagp_flows.proofs.harness.Harness`.
+    The instances in ``free`` are set free."""
 
     name: str
     parts: tuple[Callable, ...]
+    free: tuple[str, ...] = FREE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,13 +82,13 @@ class Verdict:
 def prove(config: AcceleratorConfig, verilog: str, group: Group, folder: Path) -> list[Verdict]:
     """The verdicts on the rules of ``group`` for the core ``verilog`` (its top is ``adagp``), made in ``folder``.
 
-    The values of what :data:`~adagp_flows.proofs.subject.FREE` names, of products and of the data buffers are free. First
+    The values of what ``group.free`` names, of products and of the data buffers are free. First
     all rules and lemmas by one induction; else property-directed reachability for the rules, which ends with a proof,
     with a trace (``<group>.vcd``), or undecided after a minute.
     """
     folder.mkdir(parents=True, exist_ok=True)
     harness = Harness(config, group.parts)
-    netlist = _netlist(harness, verilog, folder)
+    netlist = _netlist(harness, verilog, group.free, folder)
     rules = sorted(harness.rules, key=lambda rule: not rule.text)
     outputs = [netlist.output_names[f"violates_{rule.name}"] for rule in rules]
     stated = [rule for rule in rules if rule.text]
@@ -100,9 +103,9 @@ def prove(config: AcceleratorConfig, verilog: str, group: Group, folder: Path) -
     return _refuted(netlist, stated, stimuli, folder, folder / f"{group.name}.vcd")
 
 
-def _netlist(harness: Harness, verilog: str, folder: Path) -> Netlist:
+def _netlist(harness: Harness, verilog: str, free: tuple[str, ...], folder: Path) -> Netlist:
     (folder / "harness.il").write_text(harness.rtlil())
-    (folder / "core.v").write_text(blackboxed(verilog, Hierarchy.of(verilog, "adagp").kinds_of(FREE)))
+    (folder / "core.v").write_text(blackboxed(verilog, Hierarchy.of(verilog, "adagp").kinds_of(free)))
     probes = {in_memory: "\n".join(f"connect -nomap -set {signal.name} \\core.{path}" for path, signal in harness.probes.items()
                                    if (".storage[" in path) == in_memory) for in_memory in (False, True)}
     (folder / "harness.ys").write_text(_SCRIPT.format(top=TOP, probes=probes[False], memory_probes=probes[True]))
