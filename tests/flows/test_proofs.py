@@ -12,6 +12,7 @@ from adagp_flows.proofs.bursts import write_bursts
 from adagp_flows.proofs.handshakes import handshakes
 from adagp_flows.proofs.lite import lite
 from adagp_flows.proofs.prove import Group, induction, prove
+from adagp_flows.proofs.rules import groups_of
 from adagp_flows.proofs.structure import ports_are_registered
 from adagp_flows.proofs.subject import Hierarchy, blackboxed
 from adagp_hdl import verilog
@@ -59,6 +60,15 @@ def test_a_wire_from_ready_to_valid_is_found(core, tmp_path):
 def test_registers_answer_each_request_once(core, tmp_path):
     verdicts = prove(CONFIG, core, Group(name="registers", parts=(lite,)), tmp_path)
     assert len(verdicts) == 8 and not failing(verdicts)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(("name", "rules"), [("channels", 26), ("data", 2)])
+def test_groups_that_know_the_queues_are_proved(name, rules, core, tmp_path):
+    """Queues that hold more or less than one another lose bursts; a response may be as late as it likes."""
+    (group,) = (group for group in groups_of(CONFIG.design) if group.name == name)
+    verdicts = prove(CONFIG, core, group, tmp_path)
+    assert len(verdicts) == rules and not failing(verdicts)
 
 
 @pytest.mark.timeout(600)

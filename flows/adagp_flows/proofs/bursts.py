@@ -73,7 +73,7 @@ def reads(harness: Harness, m: Module) -> None:
                      beats[i] <= depth)
         harness.lemma(f"room_{i}", probe("room", count) + probe("freed", 1) + beats[i] + Mux(shown, probe("axi__arlen", 8) + 1, 0)
                       + level + probe("buffer.o__valid", 1) == depth)
-        harness.lemma(f"noted_{i}", noted == bursts[i] + shown)
+        harness.lemma(f"noted_{i}", noted + probe("bursts.o__valid", 1) == bursts[i] + shown)
         harness.lemma(f"owed_{i}", (beats[i] >= bursts[i]) & ((beats[i] == 0) == (bursts[i] == 0)))
 
 

@@ -22,11 +22,11 @@ def responses(harness: Harness, m: Module) -> None:
     harness.assume(~core["m_axi_bvalid"] | (data != 0))
     head, tail, first, end = (harness.probe(f"{WRITER}.{queue}.{name}", POINTER)
                               for queue in ("lengths", "bursts") for name in ("head", "tail"))
-    unanswered, written = (end - first)[:POINTER], data
+    unanswered, written = (end - first)[:POINTER] + harness.probe(f"{WRITER}.bursts.o__valid", 1), data
     if harness.config.design.has_predictor_memory:
         written = data + harness.probe(f"{WRITER}.written_local", POINTER)
     harness.lemma("same_bursts", tail == end)
-    harness.lemma("written", ((tail - head)[:POINTER] + written == unanswered) & (unanswered <= BURSTS))
+    harness.lemma("written", ((tail - head)[:POINTER] + written == unanswered) & (unanswered <= BURSTS + 1))
 
 
 def writes(harness: Harness, m: Module) -> None:

@@ -103,7 +103,7 @@ class BurstWriter(wiring.Component):
         """Beats in the buffer that belong to no burst yet."""
         m.d.comb += [
             stored.eq(self.data.valid & self.data.ready),
-            begin.eq(burst.valid & (waiting > burst.payload.more) & bursts.ready & ~halted
+            begin.eq(burst.valid & (waiting > burst.payload.more) & lengths.ready & bursts.ready & ~halted
                      & (local | ~axi.awvalid | axi.awready)),
             burst.ready.eq(begin), lengths.valid.eq(begin), bursts.valid.eq(begin),
             kind.ready.eq(begin & burst.payload.last), lengths.payload.more.eq(burst.payload.more),
