@@ -72,6 +72,7 @@ def _writes(harness: Harness, m: Module, aw_refused: Signal, w_refused: Signal) 
         inside = harness.probe(f"{WRITER}.ends.o__payload", 2)[1]
         sends_inside = harness.probe(f"{WRITER}.lengths.o__payload", more + 1)[more]
     wants = core["m_axi_awvalid"] | (~inside & harness.probe(f"{WRITER}.bursts.i__ready", 1)
+                                     & harness.probe(f"{WRITER}.lengths.i__ready", 1)
                                      & _wanted(harness, WRITER, harness.probe(f"{WRITER}.waiting", _DATA_POINTER)))
     waited = _waited(harness, m, "aw", wants, aw_taken)
     harness.rule("aw_comes", f"the address of a burst whose data is there is taken {_REFUSED + 1} cycles later at the latest",
