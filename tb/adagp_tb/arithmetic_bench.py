@@ -70,8 +70,8 @@ class ElementUnit(wiring.Component):
         partial_sum = Signal(3 * 32)
         m.d.sync += [operand.eq(self.a[:16]), partial_sum.eq((partial_sum << 32) | self.b)]
         m.d.comb += [
-            element.load.eq(1), element.swap.eq(1), element.weight.eq(decoded(self.a[16:])),
-            element.operand.eq(decoded(operand)), element.partial_sum.eq(partial_sum[-32:]),
+            element.step.load.eq(1), element.step.swap.eq(1), element.step.operand.eq(decoded(operand)),
+            element.weight.eq(decoded(self.a[16:])), element.partial_sum.eq(partial_sum[-32:]),
             self.o.eq(element.partial_sum_below)]
         return m
 

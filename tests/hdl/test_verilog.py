@@ -103,7 +103,7 @@ def test_paper_design_is_small_and_quick():
     begin = time.process_time()
     text = generate(preset("paper"))
     assert time.process_time() - begin < 15
-    assert text.count("\n") < 20_700
+    assert text.count("\n") < 20_400
     assert text.count("adagp_processing_element element") == 180
 
 

@@ -10,7 +10,7 @@ from ..arithmetic.addition import SumPipeline
 from ..arithmetic.product import RegisteredProduct
 from ..arithmetic.unpacking import Unpacked
 from ..once import emitted_once
-from .operand import DecodedOperand
+from .operand import DecodedOperand, RowStep
 
 ROW_LATENCY = SumPipeline.LATENCY
 """Cycles that a partial sum and a passing weight take from one row to the next."""
@@ -20,11 +20,11 @@ ROW_LATENCY = SumPipeline.LATENCY
 class ProcessingElement(wiring.Component):
     """Adds the exact product of an operand and the active weight to the partial sum from above.
 
-    Operands, with ``load`` and ``swap``, move right in one cycle; partial sums and weights move
-    down in ``ROW_LATENCY`` cycles. An operand that arrives in cycle t is added to the partial sum
-    that arrives in t + ``PRODUCT_LATENCY``. With ``load`` the shadow weight becomes the weight that
-    arrives in the same cycle; with ``swap`` the operand is the first to be multiplied by what the
-    shadow weight was before that.
+    Steps move right in one cycle; partial sums and weights move down in ``ROW_LATENCY`` cycles. An
+    operand that arrives in cycle t is added to the partial sum that arrives in
+    t + ``PRODUCT_LATENCY``. With ``load`` the shadow weight becomes the weight that arrives in the
+    same cycle; with ``swap`` the operand is the first to be multiplied by what the shadow weight
+    was before that.
 
     A product below the smallest normal float32 counts as zero, one too large as infinity. Partial
     sums are float32 as :class:`SumPipeline` leaves them: no subnormals, NaN canonical.
@@ -32,20 +32,16 @@ class ProcessingElement(wiring.Component):
 
     PRODUCT_LATENCY = 2
 
-    load: In(1)
-    swap: In(1)
-    operand: In(DecodedOperand)
+    step: In(RowStep)
     weight: In(DecodedOperand)
     partial_sum: In(32)
-    load_right: Out(1)
-    swap_right: Out(1)
-    operand_right: Out(DecodedOperand)
+    step_right: Out(RowStep)
     weight_below: Out(DecodedOperand)
     partial_sum_below: Out(32)
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.registered_product = multiplier = RegisteredProduct(len(self.operand.fraction))
+        m.submodules.registered_product = multiplier = RegisteredProduct(len(self.weight.fraction))
         x, active = self._move(m, multiplier)
         product = self._multiply(m, x, active)
         self._accumulate(m, multiplier.product, product)
@@ -53,28 +49,26 @@ class ProcessingElement(wiring.Component):
 
     def _move(self, m, multiplier):
         """Passes everything on; returns operand and weight to multiply, whose fractions the multiplier has taken."""
-        width = DecodedOperand.size
+        step, width = self.step, DecodedOperand.size
+        fraction = step.operand.fraction
         shadow = Signal(DecodedOperand, reset_less=True)
         active = Signal(DecodedOperand, reset_less=True)
-        unmultiplied = Signal(width - len(self.operand.fraction), reset_less=True)
+        unmultiplied = Signal(RowStep.size - len(fraction), reset_less=True)
         passing = Signal(ROW_LATENCY * width, reset_less=True)
-        commands = Signal(2, reset_less=True)
         m.d.sync += [
-            commands.eq(Cat(self.load, self.swap)),
-            unmultiplied.eq(Value.cast(self.operand)[len(self.operand.fraction):]),
+            unmultiplied.eq(Value.cast(step)[len(fraction):]),
             passing.eq(Cat(self.weight, passing)),
         ]
         m.d.comb += [
-            multiplier.left.eq(self.operand.fraction), multiplier.right.eq(shadow.fraction), multiplier.take.eq(self.swap),
-            Cat(self.load_right, self.swap_right).eq(commands),
-            self.operand_right.eq(Cat(multiplier.left_taken, unmultiplied)),
+            multiplier.left.eq(fraction), multiplier.right.eq(shadow.fraction), multiplier.take.eq(step.swap),
+            self.step_right.eq(Cat(multiplier.left_taken, unmultiplied)),
             self.weight_below.eq(passing[-width:]),
         ]
-        with m.If(self.load):
+        with m.If(step.load):
             m.d.sync += shadow.eq(self.weight)
-        with m.If(self.swap):
+        with m.If(step.swap):
             m.d.sync += active.eq(shadow)
-        return self.operand_right, active
+        return self.step_right.operand, active
 
     def _multiply(self, m, x, w):
         """Registers the rest of the product: its exponent as if the significand were in [2, 4)."""

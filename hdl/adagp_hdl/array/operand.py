@@ -12,6 +12,12 @@ from ..arithmetic.unpacking import Unpacked
 DecodedOperand = data.StructLayout({"fraction": 7, "exponent": 8, "sign": 1, "zero": 1, "special": 1})
 
 
+#: What moves right along a row: an operand, and what it finds or brings about in the elements.
+#: With ``swap`` it is the first to be multiplied by the weights that were loaded before; with ``load``
+#: the element keeps the weight that arrives from above in the same cycle.
+RowStep = data.StructLayout({"operand": DecodedOperand, "load": 1, "swap": 1})
+
+
 def decoded(encoded: ValueLike) -> Cat:
     """The bits of :data:`DecodedOperand` of a bfloat16, combinational."""
     operand = Unpacked(BFLOAT16, encoded)

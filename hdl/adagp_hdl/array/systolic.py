@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from .delay import delayed
 from .element import ROW_LATENCY, ProcessingElement
-from .operand import DecodedOperand, decoded
+from .operand import RowStep, decoded
 
 
 class SystolicArray(wiring.Component):
@@ -49,14 +49,12 @@ class SystolicArray(wiring.Component):
             m.submodules[f"feed{r}"] = feed = RowFeed(r * ROW_LATENCY)
             m.d.comb += [
                 feed.load.eq(self.load[r]), feed.swap.eq(self.swap), feed.operand.eq(self.operands[r]),
-                row[0].load.eq(feed.load_right), row[0].swap.eq(feed.swap_right),
-                row[0].operand.eq(feed.operand_right)]
+                row[0].step.eq(feed.step)]
             for c, element in enumerate(row):
                 m.submodules[f"element{r}_{c}"] = element
                 self._pass(m, elements[r + 1][c] if r + 1 < rows else None, f"{r}_{c}",
                            weight=element.weight_below, partial_sum=element.partial_sum_below)
-                self._pass(m, row[c + 1] if c + 1 < columns else None, f"{r}_{c}",
-                           load=element.load_right, swap=element.swap_right, operand=element.operand_right)
+                self._pass(m, row[c + 1] if c + 1 < columns else None, f"{r}_{c}", step=element.step_right)
         for c, last in enumerate(elements[-1]):
             m.d.comb += self.sums[c].eq(delayed(m, last.partial_sum_below, columns - 1 - c, f"sum_column{c}"))
         return m
@@ -82,9 +80,7 @@ class RowFeed(wiring.Component):
     load: In(1)
     swap: In(1)
     operand: In(16)
-    load_right: Out(1)
-    swap_right: Out(1)
-    operand_right: Out(DecodedOperand)
+    step: Out(RowStep)
 
     def __init__(self, delay: int):
         self._delay = delay
@@ -93,7 +89,7 @@ class RowFeed(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         entering = delayed(m, Cat(self.operand, self.load, self.swap), self._delay, "entering")
-        entered = Signal(2 + DecodedOperand.size, reset_less=True)
-        m.d.sync += entered.eq(Cat(entering[16:], decoded(entering[:16])))
-        m.d.comb += Cat(self.load_right, self.swap_right, self.operand_right).eq(entered)
+        entered = Signal(RowStep, reset_less=True)
+        m.d.sync += entered.eq(Cat(decoded(entering[:16]), entering[16:]))
+        m.d.comb += self.step.eq(entered)
         return m
