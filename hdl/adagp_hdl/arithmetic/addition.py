@@ -8,7 +8,7 @@ from adagp.spec.formats import FloatFormat
 
 GUARD_BITS = 2
 BLOCK = 8
-"""Bits that the first normalisation step shifts at once; the second shifts 2, 4 or 6."""
+"""Bits that the first step of alignment and of normalisation shifts at once; the second shifts 2, 4 or 6."""
 
 
 def term_layout(fmt: FloatFormat) -> data.StructLayout:
@@ -91,15 +91,13 @@ class SumPipeline(wiring.Component):
         """Stage 2: the smaller significand at its place, with a sticky bit for what falls off."""
         width = len(s["large"]) + self._guard
         levels = (width - 1).bit_length() - 1
+        fine, coarse, beyond = s["amount"][:2], s["amount"][2:levels], s["amount"][levels:]
+        far = beyond.any() | ~s["small_present"]
         small = Cat(Const(0, width - len(s["small"])), s["small"])
-        far = s["amount"][levels:].any() | ~s["small_present"]
-        kept, lost = small, 0
-        for level in range(0, levels, 2):  # two bits of the amount at once fill a LUT6
-            units = s["amount"][level:min(level + 2, levels)]
-            unit = 2 << level
-            for i in range((1 << len(units)) - 1):
-                lost = lost | (units > i) & kept[unit * i:unit * (i + 1)].any()
-            kept = (kept >> (units << level + 1))[:width]
+        # whole blocks first: they are most of what may be lost, and known before anything has moved
+        near = (small >> Cat(Const(0, 3), coarse))[:width]
+        kept = (near >> Cat(0, fine))[:width]
+        lost = _lost(small, coarse, BLOCK) | _lost(near, fine, 2)
         return self._stage(
             m, "aligned", **{k: s[k] for k in ("sign", "opposite", "exponent", "special", "nan", "large")},
             small=Cat(Mux(far, s["small_present"], lost), Mux(far, 0, kept)))
@@ -199,3 +197,8 @@ def _leading(flags):
     for flag in reversed(flags):
         count = Mux(flag, count + 1, 0)
     return count[:2]
+
+
+def _lost(value, places, unit):
+    """Whether a shift of ``value`` to the right by ``places`` units of ``unit`` bits pushes out ones."""
+    return Cat((places > i) & value[unit * i:unit * (i + 1)].any() for i in range((1 << len(places)) - 1)).any()
