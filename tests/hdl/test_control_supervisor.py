@@ -78,6 +78,7 @@ def test_first_fault_stops_and_waits_for_the_bus(wait):
         raise_fault(ctx, dut, 2, FaultCause.TOKEN, 0x40)
         await ctx.tick()
         raise_fault(ctx, dut, 0, FaultCause.READ_ERROR, 0x80)
+        await ctx.tick()
         for _ in range(wait):
             assert status(ctx, dut) == BUSY | DRAINING and ctx.get(dut.halt)
             assert not ctx.get(dut.interrupt_pending_set.as_value())

@@ -102,8 +102,7 @@ class ArrayEngine(wiring.Component):
         pending = Signal(16)
         m.d.comb += [
             loader.instruction.eq(order), streamer.instruction.eq(order),
-            loader.take.eq(waiting & ~loading & loader.idle),
-            streamer.take.eq(waiting & loading & streamer.idle),
+            loader.offered.eq(waiting & ~loading), streamer.offered.eq(waiting & loading),
             self.instruction.ready.eq(streamer.take),
             self.done.eq(self._accumulator.done),
             self.busy.eq(loading | pending.any()),

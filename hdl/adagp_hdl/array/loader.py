@@ -15,7 +15,7 @@ from .tile import Following, tile_layout
 class StationaryLoader(wiring.Component):
     """Loads the weights of one tile after the other, one row per cycle.
 
-    ``take`` takes the instruction (allowed while ``idle``). A tile starts once ``swap`` has told
+    ``take`` is high when the ``offered`` instruction is taken. A tile starts once ``swap`` has told
     that the streamer began the tile before, and then goes on without a pause. Two tiles are
     described in ``tiles``, in turn; tile t may start in the cycle in which ``ready[t]`` is first
     high, its description is complete when ``complete[t]`` is high; ``release`` clears both.
@@ -26,7 +26,7 @@ class StationaryLoader(wiring.Component):
     def __init__(self, *, rows: int, columns: int, lanes: int, latency: int):
         self._rows, self._columns, self._latency = rows, columns, latency
         super().__init__({
-            "instruction": In(instruction_layout(Opcode.ARRAY)), "take": In(1), "idle": Out(1),
+            "instruction": In(instruction_layout(Opcode.ARRAY)), "offered": In(1), "take": Out(1),
             "swap": In(1), "release": In(2),
             "tiles": Out(data.ArrayLayout(tile_layout(rows), 2)), "ready": Out(2), "complete": Out(2),
             "read": Out(OperandRead(lanes)),
@@ -43,7 +43,7 @@ class StationaryLoader(wiring.Component):
             last.eq(row[-1]),
             issue.eq(running & (free | ~first)),
             inside.eq(~exhausted),
-            self.idle.eq(~running | last & end),  # the last row never waits
+            self.take.eq(self.offered & (~running | last & end)),  # the last row never waits
         ]
         with m.If(issue):
             m.d.sync += row.eq(row.rotate_left(1))
@@ -53,10 +53,9 @@ class StationaryLoader(wiring.Component):
             m.d.sync += free.eq(0)
         with m.If(self.take):
             m.d.sync += running.eq(1)
-        with m.Elif(self.idle):
+        with m.Elif(last & end):
             m.d.sync += running.eq(0)
-        following, done = self._walk(m, issue, last, inside)
-        m.d.comb += end.eq(done & (following == Following.END))
+        following, done = self._walk(m, issue, last, inside, end)
         with m.If(issue):
             m.d.sync += exhausted.eq(~last & done)
         columns = Signal(8)
@@ -66,8 +65,8 @@ class StationaryLoader(wiring.Component):
         self._deliver(m, issue, row, inside, columns)
         return m
 
-    def _walk(self, m, issue, last, inside):
-        """Steps rows and outer loops; returns what follows the tile, and whether no row is left."""
+    def _walk(self, m, issue, last, inside, end):
+        """Steps rows and outer loops; returns what follows the tile, and whether no row is left. ``end``: of the last tile."""
         order = self.instruction
         m.submodules.row_loops = rows = LoopNest()
         m.submodules.outer_loops = outer = LoopNest()
@@ -77,7 +76,7 @@ class StationaryLoader(wiring.Component):
         m.d.comb += [
             step.eq(issue & inside),
             rows_end.eq(rows.wraps[2]),
-            done.eq(~inside | rows_end),
+            done.eq(~inside | rows_end), end.eq(done & outer.wraps[1]),
             rows.load.eq(self.take),
             rows.counts.eq(Cat(order.row_count0, order.row_count1, order.row_count2)),
             rows.step.eq(step),

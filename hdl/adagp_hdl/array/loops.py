@@ -20,7 +20,7 @@ class LoopNest(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        advance, wrap = self.step, 1
+        advance, lasts = self.step, []
         for k in range(3):
             count, left = Signal(16, name=f"count{k}", reset_less=True), Signal(16, name=f"left{k}", reset_less=True)
             single, last = Signal(name=f"single{k}", reset_less=True), Signal(name=f"last{k}", reset_less=True)
@@ -29,8 +29,9 @@ class LoopNest(wiring.Component):
                              single.eq(self.counts[k] == 1), last.eq(self.counts[k] == 1)]
             with m.Elif(advance):
                 m.d.sync += [left.eq(Mux(last, count, left - 1)), last.eq(Mux(last, single, left == 2))]
-            wrap, advance = wrap & last, advance & last
-            m.d.comb += self.wraps[k].eq(wrap)
+            advance = advance & last
+            lasts.append(last)
+            m.d.comb += self.wraps[k].eq(Cat(lasts).all())
         return m
 
 

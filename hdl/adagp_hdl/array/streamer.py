@@ -30,7 +30,7 @@ def claim_layout(vector_banks: int) -> data.StructLayout:
 class Streamer(wiring.Component):
     """Streams vectors through the tiles that a :class:`StationaryLoader` prepares, one per cycle.
 
-    ``take`` takes the instruction (allowed while ``idle``). ``swap`` is high when a tile begins,
+    ``take`` is high when the ``offered`` instruction is taken. ``swap`` is high when a tile begins,
     ``release`` when one ends. A vector waits while the accumulator that
     it adds to belongs to a vector of the ``hazard`` cycles before, which has not been written then.
     It also waits while another array has ``claimed`` the bank of its accumulator; ``claim`` is its own
@@ -46,7 +46,7 @@ class Streamer(wiring.Component):
         self._rows, self._latency, self._hazard = rows, latency, hazard
         self._word_bits = (vector_words - 1).bit_length()
         super().__init__({
-            "instruction": In(instruction_layout(Opcode.ARRAY)), "take": In(1), "idle": Out(1),
+            "instruction": In(instruction_layout(Opcode.ARRAY)), "offered": In(1), "take": Out(1),
             "tiles": In(data.ArrayLayout(tile_layout(rows), 2)), "ready": In(2), "complete": In(2),
             "swap": Out(1), "release": Out(2), "read": Out(OperandRead(lanes)),
             "operands": Out(data.ArrayLayout(16, rows)), "start": Out(1),
@@ -69,7 +69,7 @@ class Streamer(wiring.Component):
             following.eq(Mux(slot, self.tiles[1].following, self.tiles[0].following)),
             issue.eq(running & ready & (complete | ~last) & ~wait),
             leave.eq(issue & last & (following == Following.END)),
-            self.idle.eq(~running | leave),
+            self.take.eq(self.offered & (~running | leave)),
             self.claim.valid.eq(issue), self.claim.bank.eq(bank),
             self.swap.eq(issue & first),
             self.release.eq(Cat(issue & last & ~slot, issue & last & slot)),

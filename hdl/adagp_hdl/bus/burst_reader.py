@@ -9,7 +9,7 @@ from adagp.spec.isa import FaultCause
 
 from ..interfaces import ADDRESS_BITS, AxiReadSignature, Fault, Run
 from .burst import BurstSplitter, WindowCheck
-from .fifo import Fifo
+from .fifo import Elastic, Fifo
 
 INCR = 1
 BUFFERABLE_MODIFIABLE = 0b0011
@@ -59,7 +59,9 @@ class BurstReader(wiring.Component):
         m.submodules.bursts = bursts = Fifo(burst_layout, config.read_buffer_beats, block=True)
         m.submodules.buffer = buffer = Fifo(self.data.payload.shape(), config.read_buffer_beats, block=True)
         connect(m, buffer.o, wiring.flipped(self.data))
-        self._request(m, split.o, bursts.i)
+        m.submodules.next_burst = next_burst = Elastic(split.o.payload.shape())
+        connect(m, split.o, next_burst.i)
+        self._request(m, next_burst.o, bursts.i)
         self._receive(m, check.fault, bursts.o, buffer.i)
         m.d.comb += self.quiet.eq(~self.axi.arvalid & ~bursts.o.valid)
         return m

@@ -24,7 +24,7 @@ class Dispatch(wiring.Component):
     there is room. What ends a program (``End``, an illegal instruction, no instruction left) waits
     until all engines are idle: everything before it has had its effects. Then ``done`` is high for
     one cycle, or ``fault`` until a reset: ILLEGAL_INSTRUCTION, OVERRUN, TOKEN (tokens left over).
-    A counter of tokens that overflows is a TOKEN fault at once. When no queue and no engine can ever
+    A counter of tokens that overflows is a TOKEN fault in the next cycle. When no queue and no engine can ever
     move again the fault is DEADLOCK, with the address of the first instruction that is not in a
     queue. ``dispatched`` is high for one cycle per instruction, End included.
 

@@ -31,14 +31,15 @@ class EpochWalker(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         table = self.table
-        place = Signal(33)
+        place, has_epochs = Signal(33), Signal()
         past = Signal()
         base = Signal(range(BASES))
         of_step = Signal()  # the step of this base is read, else the base itself
         read, summand = Signal(32), Signal(32)  # the last two words, of the block memory that is slow to give them
         coming, due = Signal(), Signal()
         coming_base, due_base = Signal(range(BASES)), Signal(range(BASES))
-        m.d.sync += [place.eq(self.order + self.order_step), read.eq(table.data), summand.eq(read),
+        m.d.sync += [place.eq(self.order + self.order_step), has_epochs.eq(self.epoch_batches != 0),
+                     read.eq(table.data), summand.eq(read),
                      coming.eq(of_step & table.read), coming_base.eq(base), due.eq(coming), due_base.eq(coming_base)]
         m.d.comb += table.address.eq(Cat(base, Mux(of_step, Mux(past, _REWIND, _STRIDE), _BASE)[3:]))
         with m.FSM() as machine:
@@ -46,7 +47,7 @@ class EpochWalker(wiring.Component):
                 with m.If(self.start):
                     m.next = "ORDER"
             with m.State("ORDER"):
-                has_epochs, ends = self.epoch_batches != 0, place >= self.epoch_batches
+                ends = place >= self.epoch_batches
                 m.d.comb += [
                     table.write.eq(has_epochs), table.write_address.eq(word("ORDER")),
                     table.write_data.eq(Mux(ends, place - self.epoch_batches, place))]

@@ -2,12 +2,12 @@
 
 from amaranth.hdl import Cat, Module, Signal, unsigned
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from adagp.spec.isa import TOKEN_LIMIT, Engine
 
+from ..bus.fifo import Fifo
 from ..interfaces import ADDRESS_BITS, instruction_bits
 from ..memory.attributes import BLOCK, UNCHECKED
 
@@ -25,8 +25,8 @@ class Tokens(wiring.Component):
 
     For the queue of ``engines[i]``: ``wait[i]`` is the set of engines that it wants a token
     from; ``available[i]`` says that they are all there; ``take[i]`` takes them in this cycle.
-    ``give[i]`` is the set of engines that get a token from i in this cycle. ``overflow[i]`` is high
-    in a cycle in which i gives a token to a counter that is at its limit. ``empty``: all are zero.
+    ``give[i]`` is the set of engines that get a token from i in this cycle. ``overflow[i]`` is high from
+    the cycle after i gave a token to a counter that was at its limit. ``empty``: all are zero.
     """
 
     def __init__(self, engines: tuple[Engine, ...]):
@@ -39,21 +39,22 @@ class Tokens(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        nonzero, engines = {}, self._engines
+        there, engines = {}, self._engines  # whether there is a token: registers, as what they decide takes its time
         overflow = [[] for _ in engines]
         for g, giver in enumerate(engines):
             for t, taker in enumerate(engines):
-                count = Signal(range(TOKEN_LIMIT + 1), name=f"{giver.name}_{taker.name}".lower())
+                name = f"{giver.name}_{taker.name}".lower()
+                count, there[giver, taker] = Signal(range(TOKEN_LIMIT + 2), name=name), Signal(name=f"{name}_there")
                 give, take = self.give[g][taker], self.take[t] & self.wait[t][giver]
                 with m.If(give ^ take):
-                    m.d.sync += count.eq(count + Cat(1, take.replicate(len(count) - 1)))  # one more, or with take one less
-                nonzero[giver, taker] = count != 0
-                overflow[g].append(give & ~take & (count == TOKEN_LIMIT))
+                    m.d.sync += [count.eq(count + Cat(1, take.replicate(len(count) - 1))),  # one more, or with take one less
+                                 there[giver, taker].eq(give | (count != 1))]
+                overflow[g].append(count[-1])
         for i, engine in enumerate(engines):
             m.d.comb += [
-                self.available[i].eq(Cat(nonzero[giver, engine] | ~self.wait[i][giver] for giver in engines).all()),
+                self.available[i].eq(Cat(there[giver, engine] | ~self.wait[i][giver] for giver in engines).all()),
                 self.overflow[i].eq(Cat(overflow[i]).any())]
-        m.d.comb += self.empty.eq(~Cat(nonzero.values()).any())
+        m.d.comb += self.empty.eq(~Cat(there.values()).any())
         return m
 
 
@@ -64,7 +65,7 @@ class EngineQueue(wiring.Component):
     engine once its tokens are taken. The head takes the tokens of ``wait`` in the cycle in which
     ``available`` is high and ``take`` says so, and is offered in the next; at best one instruction
     leaves every two cycles. ``done`` of the engine makes ``give`` the set of engines that get a
-    token, in the same cycle, and ``giver`` the instruction's address. With ``halt`` nothing more
+    token, in the same cycle, and ``giver`` from the next cycle on the instruction's address. With ``halt`` nothing more
     is taken. ``idle``: neither queue nor engine hold an instruction; ``stuck``: the engine holds
     none and the head waits for tokens.
     """
@@ -83,21 +84,23 @@ class EngineQueue(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         bits = self._shape["instruction"].width
-        m.submodules.waiting = waiting = SyncFIFO(width=len(Engine), depth=self._depth)
-        m.submodules.running = running = SyncFIFO(width=len(Engine) + _INDEX_BITS, depth=IN_FLIGHT)
+        m.submodules.waiting = waiting = Fifo(len(Engine), self._depth)
+        m.submodules.running = running = Fifo(len(Engine) + _INDEX_BITS, IN_FLIGHT)
         granted, leaves = Signal(), Signal()
-        head = self._bodies(m, waiting.w_en & waiting.w_rdy, leaves)
+        giver = Signal(_INDEX_BITS, reset_less=True)
+        head = self._bodies(m, self.i.valid & self.i.ready, leaves)
         m.d.comb += [
-            leaves.eq(self.o.valid & self.o.ready), waiting.w_data.eq(self.i.payload.instruction[4:9]), waiting.w_en.eq(self.i.valid), self.i.ready.eq(waiting.w_rdy), waiting.r_en.eq(leaves),
-            self.wait.eq(waiting.r_data),
-            self.take.eq(waiting.r_rdy & ~granted & self.available & running.w_rdy & ~self.halt),
+            leaves.eq(self.o.valid & self.o.ready), self.giver.eq(giver << (ADDRESS_BITS - _INDEX_BITS)),
+            waiting.i.valid.eq(self.i.valid), waiting.i.payload.eq(self.i.payload.instruction[4:9]),
+            self.i.ready.eq(waiting.i.ready), waiting.o.ready.eq(leaves), self.wait.eq(waiting.o.payload),
+            self.take.eq(waiting.o.valid & ~granted & self.available & running.i.ready & ~self.halt),
             self.o.valid.eq(granted), self.o.payload.eq(head),
-            running.w_data.eq(Cat(head[9:14], head[bits:])), running.w_en.eq(leaves), running.r_en.eq(self.done),
-            self.giver.eq(running.r_data[len(Engine):] << (ADDRESS_BITS - _INDEX_BITS)),
-            self.idle.eq(~waiting.r_rdy & ~running.r_rdy),
-            self.stuck.eq(waiting.r_rdy & ~granted & ~self.available & ~running.r_rdy)]
+            running.i.valid.eq(leaves), running.i.payload.eq(Cat(head[9:14], head[bits:])), running.o.ready.eq(self.done),
+            self.idle.eq(~waiting.o.valid & ~running.o.valid),
+            self.stuck.eq(waiting.o.valid & ~granted & ~self.available & ~running.o.valid)]
         with m.If(self.done):
-            m.d.comb += self.give.eq(running.r_data)
+            m.d.comb += self.give.eq(running.o.payload)
+            m.d.sync += giver.eq(running.o.payload[len(Engine):])
         with m.If(self.take):
             m.d.sync += granted.eq(1)
         with m.Elif(leaves):

@@ -15,7 +15,7 @@ class Supervisor(wiring.Component):
 
     ``start`` (unless busy or faulted) gives ``go`` in the next cycle; ``finished`` ends the run:
     STATUS.done and the done interrupt. The first valid one of ``faults``, lowest index first, stops
-    it: ``halt`` rises in the next cycle, and when all of ``quiet`` are high come STATUS.fault and
+    it: ``halt`` rises two cycles later, and when all of ``quiet`` are high come STATUS.fault and
     the fault interrupt; ``halt`` stays until a reset. ``reset`` at any time halts, waits for
     ``quiet``, and gives one cycle of ``clear``, which brings everything that it reaches to its reset
     state and with it STATUS, the fault registers and pending interrupts.
@@ -34,16 +34,15 @@ class Supervisor(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        any_fault = Signal()
-        fault = Signal(Fault)
+        first, fault = Signal(Fault), Signal(Fault)  # now, and a cycle ago: faults are found at the end of long paths
         quiet = Signal()
         halted = Signal()
-        m.d.comb += [any_fault.eq(Cat(each.valid for each in self.faults).any()),
-                     quiet.eq(Cat(self.quiet).all() & halted)]
+        m.d.comb += quiet.eq(Cat(self.quiet).all() & halted)
         for each in reversed(self.faults):
             with m.If(each.valid):
-                m.d.comb += fault.eq(each)
-        m.d.sync += [halted.eq(self.halt), self.irq.eq(
+                m.d.comb += first.eq(each)
+        any_fault = fault.valid
+        m.d.sync += [fault.eq(first), fault.valid.eq(first.valid & ~self.clear), halted.eq(self.halt), self.irq.eq(
             (self.interrupt_pending.as_value() & self.interrupt_enable.as_value()).any())]
 
         done = Signal()

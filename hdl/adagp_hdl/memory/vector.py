@@ -79,12 +79,6 @@ class VectorMemory(wiring.Component):
         self._connect_writes(m, banks)
         return m
 
-    def _selects(self, m: Module, port) -> list[Signal]:
-        """For each bank, whether the address of ``port`` lies in it."""
-        selects = [Signal(name=f"select{i}") for i in range(self._banks)]
-        m.d.comb += [select.eq(self._bank(port) == i) for i, select in enumerate(selects)]
-        return selects
-
     def _bank(self, port):
         low = (self._words // self._banks - 1).bit_length()
         return port.address[low:(self._words - 1).bit_length()]
@@ -92,19 +86,17 @@ class VectorMemory(wiring.Component):
     def _connect_reads(self, m: Module, banks: list[VectorBank]):
         arrays = [getattr(self, f"{name}_read") for name in self._arrays]
         ports = [*arrays, self.vector_read_a, self.vector_read_b, self.store_read]
-        selects = [self._selects(m, port) for port in ports]
-        opens = []
-        for i, bank in enumerate(banks):
-            wants = [port.valid & select[i] for port, select in zip(ports, selects)]
+
+        def share(wants, turns):
             *want_arrays, wants_a, wants_b, wants_store = wants
-            open_vector, open_store = _share(m, ~Cat(want_arrays).any(), wants_a | wants_b, wants_store)
-            open_a, open_b = _share(m, open_vector, wants_a, wants_b)
-            opens.append([*(1 for _ in arrays), open_a, open_b, open_store])
-            grants = [want & open_ for want, open_ in zip(wants, opens[i])]
+            vector, store, toggle = _share(~Cat(want_arrays).any(), wants_a | wants_b, wants_store, turns[0])
+            a, b, toggle_pair = _share(vector, wants_a, wants_b, turns[1])
+            return [*(1 for _ in arrays), a, b, store], [toggle, toggle_pair]
+
+        for bank, grants in zip(banks, self._grant(m, ports, share, 2), strict=True):
             m.d.comb += [bank.read_enable.eq(Cat(grants).any()),
                          bank.read_address.eq(_first(grants, [port.address for port in ports]))]
-        for i, (port, select, open_) in enumerate(zip(ports, selects, zip(*opens))):
-            m.d.comb += port.ready.eq(1 if port in arrays else _choose(select, open_))
+        for i, port in enumerate(ports):
             m.submodules[f"returned{i}"] = word = Indexed(self._lanes, self._banks)
             m.d.comb += [value.eq(bank.read_data) for value, bank in zip(word.values, banks, strict=True)]
             self._return_data(m, port, word)
@@ -134,29 +126,42 @@ class VectorMemory(wiring.Component):
     def _connect_writes(self, m: Module, banks: list[VectorBank]):
         arrays = [getattr(self, f"{name}_write") for name in self._arrays]
         ports = [*arrays, self.vector_write, self.load_write]
-        selects = [self._selects(m, port) for port in ports]
-        opens = []
-        for i, bank in enumerate(banks):
-            wants = [port.valid & select[i] for port, select in zip(ports, selects)]
+
+        def share(wants, turns):
             *want_arrays, wants_vector, wants_load = wants
-            open_vector, open_load = _share(m, ~Cat(want_arrays).any(), wants_vector, wants_load)
-            opens.append([*(1 for _ in arrays), open_vector, open_load])
-            grants = [want & open_ for want, open_ in zip(wants, opens[i])]
+            vector, load, toggle = _share(~Cat(want_arrays).any(), wants_vector, wants_load, turns[0])
+            return [*(1 for _ in arrays), vector, load], [toggle]
+
+        for i, (bank, grants) in enumerate(zip(banks, self._grant(m, ports, share, 1), strict=True)):
             m.d.comb += [bank.write_mask.eq(_choose(grants, [port.mask for port in ports])),
                          bank.write_address.eq(_first(grants, [port.address for port in ports]))]
             m.submodules[f"written{i}"] = word = FirstOf(32 * self._lanes, len(ports))
             m.d.comb += [word.selects.eq(Cat(grants[:-1])), bank.write_data.eq(word.o),
                          *(value.eq(port.data.as_value()) for value, port in zip(word.values, ports, strict=True))]
-        for port, select, open_ in zip(ports, selects, zip(*opens)):
-            m.d.comb += port.ready.eq(1 if port in arrays else _choose(select, open_))
+
+    def _grant(self, m: Module, ports, share, kinds: int):
+        """Drives ``ready`` of all ``ports``; returns for each bank which of them it serves.
+
+        ``share`` says, from which ports want one bank and from the ``kinds`` of turns, to which it is open, and
+        which turns change. It is asked for each bank and, so that ``ready`` need not wait for that, for the bank of each port.
+        """
+        turns = [Signal(self._banks, name=f"turns{k}") for k in range(kinds)]
+        granted = []
+        for i in range(self._banks):
+            wants = [port.valid & (self._bank(port) == i) for port in ports]
+            opens, toggles = share(wants, [turn[i] for turn in turns])
+            granted.append([want & open_ for want, open_ in zip(wants, opens, strict=True)])
+            m.d.sync += [turn[i].eq(turn[i] ^ toggle) for turn, toggle in zip(turns, toggles, strict=True)]
+        for p, port in enumerate(ports):
+            wants = [other.valid & (self._bank(other) == self._bank(port)) for other in ports]
+            opens, _ = share(wants, [indexed(turn, self._bank(port)) for turn in turns])
+            m.d.comb += port.ready.eq(opens[p])
+        return granted
 
 
-def _share(m: Module, free, first, second):
-    """Whether a first and a second requester may go, where ``free``: in turns while both want to."""
-    turn = Signal()
-    with m.If(free & first & second):
-        m.d.sync += turn.eq(~turn)
-    return free & ~(turn & second), free & (turn | ~first)
+def _share(free, first, second, turn):
+    """Whether a first and a second requester may go, where ``free``: in turns while both want to; and whether both do."""
+    return free & ~(turn & second), free & (turn | ~first), free & first & second
 
 
 def _first(selects, values):

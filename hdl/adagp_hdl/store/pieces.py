@@ -51,26 +51,29 @@ class PieceReader(wiring.Component):
         piece = Signal(piece_layout(config))
         count = self._piece(m, piece, group, phase, ends)
         tail = self._tail(group, phase)
-        room = Signal(range(self._beats + 1), init=self._beats)
+        room, has_room = Signal(range(self._beats + 1), init=self._beats), Signal(init=1)
+        due, emits = Signal(), Signal()  # due: the word of the piece must be read
         m.d.comb += [
             piece.flush.eq(flushing),
-            wants.eq((held | flushing) & (room != 0)),
-            self.vector_read.valid.eq(wants & ~flushing & ~same_word),
+            wants.eq((held | flushing) & has_room), emits.eq(go & piece.emits),
+            self.vector_read.valid.eq(due & has_room),
             self.vector_read.address.eq(group.source[lane_bits:]),
             go.eq(wants & (flushing | same_word | self.vector_read.ready)),
             self.group.ready.eq(~held & ~flushing | go & Mux(flushing, 1, ends & ~tail)),
         ]
-        m.d.sync += room.eq(room + self.freed - (go & piece.emits))
+        # of the next cycle, from what is known early: the memory's grant comes late
+        m.d.sync += [room.eq(room + self.freed - emits), has_room.eq(self.freed | (room > 1) | (room == 1) & ~emits)]
         with m.If(go):
             m.d.sync += [flushing.eq(~flushing & ends & tail), phase.eq(piece.end)]
         with m.If(self.group.ready):
-            m.d.sync += [held.eq(self.group.valid), group.eq(self.group.payload), same_word.eq(0)]
+            m.d.sync += [held.eq(self.group.valid), due.eq(self.group.valid), group.eq(self.group.payload), same_word.eq(0)]
             with m.If(self.group.payload.first):
                 m.d.sync += phase.eq(self.group.payload.address[1:])
         with m.Elif(go):
+            next_lane = group.source[:lane_bits] + count
             m.d.sync += [held.eq(~ends & ~flushing), group.source.eq(group.source + count),
-                         group.length.eq(group.length - count),
-                         same_word.eq((group.source[:lane_bits] + count) != config.vector_lanes)]
+                         group.length.eq(group.length - count), same_word.eq(next_lane != config.vector_lanes),
+                         due.eq(~ends & (next_lane == config.vector_lanes))]
         self._delay(m, go, piece)
         return m
 

@@ -135,21 +135,24 @@ class VectorUnit(wiring.Component):
 
     def _write(self, m: Module, step, target, issued, valid, results, computed, written, granted):
         """Results queue up for the memory, with the targets that were put aside when issued."""
-        waits = Signal()
+        waits, place = Signal(), Signal(Target)
         m.submodules.targets = targets = Memory(shape=Target, depth=self.DEPTH, init=[])
         m.submodules.results = queue = Memory(shape=unsigned(len(results)), depth=self.DEPTH, init=[])
         for memory, index, enable, value in ((targets, issued, step, target), (queue, computed, valid, results)):
             port = memory.write_port()
             m.d.comb += [port.en.eq(enable), port.addr.eq(index[:-1]), port.data.eq(value)]
-        place = targets.read_port(domain="comb")
-        result = queue.read_port(domain="comb")
+        here, ahead, result = targets.read_port(domain="comb"), targets.read_port(domain="comb"), queue.read_port(domain="comb")
+        arrived = Signal.like(computed)
         m.d.comb += [
-            place.addr.eq(written[:-1]), result.addr.eq(written[:-1]),
-            waits.eq(computed != written), granted.eq(waits & (self.write.ready | place.data.reports)),
-            self.write.valid.eq(waits & ~place.data.reports), self.write.address.eq(place.data.word),
+            here.addr.eq(written[:-1]), ahead.addr.eq(written[:-1] + 1), result.addr.eq(written[:-1]),
+            arrived.eq(computed + valid), granted.eq(waits & (self.write.ready | place.reports)),
+            self.write.valid.eq(waits & ~place.reports), self.write.address.eq(place.word),
             self.write.data.eq(result.data), self.write.mask.eq(~0),
-            self.report.valid.eq(waits & place.data.reports), self.report.index.eq(place.data.word),
-            self.report.value.eq(result.data),
+            self.report.valid.eq(waits & place.reports), self.report.index.eq(place.word), self.report.value.eq(result.data),
         ]
-        m.d.sync += written.eq(written + granted)
-        return granted & place.data.last
+        # Registers say that a word waits, and where it goes, as the memory's choice takes its time.
+        with m.If(granted):
+            m.d.sync += [written.eq(written + 1), place.eq(ahead.data), waits.eq(arrived != (written + 1)[:len(written)])]
+        with m.Else():
+            m.d.sync += [place.eq(here.data), waits.eq(arrived != written)]
+        return granted & place.last
