@@ -4,7 +4,7 @@ from amaranth.hdl import Const, Module, Mux, Signal
 
 from .draining import load_reader
 from .harness import Harness
-from .writes import POINTER, WRITER
+from .queues import POINTER, WRITER
 
 _REFUSED = 2  # cycles in a row in which the memory may leave an address or a beat
 _DATA_POINTER = 7  # bits of a pointer into the writer's queue of 64 beats
