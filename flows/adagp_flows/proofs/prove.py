@@ -19,8 +19,8 @@ _DEPTH = 4  # of an induction, at most
 _SECONDS = 60  # for one question
 _CYCLES, _SIMULATION = 512, 5  # of random inputs, and seconds for such
 
-# The contents of the data buffers and of the registers' storage matter to no rule; products only size loads, whose limits are
-# in what follows them.
+# The contents of the data buffers, of the registers' storage and of the counters matter to no rule; products only size loads,
+# whose limits are in what follows them.
 _SCRIPT = """read_verilog core.v
 read_rtlil harness.il
 hierarchy -top {top}
@@ -36,7 +36,7 @@ cutpoint t:$mul
 opt_clean
 memory -nomap
 memory_nordff
-cutpoint c:*buffer.storage* c:*registers.memory.memory*
+cutpoint c:*buffer.storage* c:*registers.memory.memory* c:*counters.*memory*
 opt_clean
 memory_map
 cd {top}

@@ -17,4 +17,5 @@ GROUPS = (
     Group(name="data", parts=(draining, writes, stops)),
     Group(name="registers", parts=(lite,)),
     Group(name="answers", parts=(answers.answers,), free=answers.FREE),
+    Group(name="counters", parts=(answers.counters,), free=answers.FREE_OF_COUNTERS),
     Group(name="progress", parts=(progress,), free=(*FREE, "registers")))
