@@ -14,6 +14,7 @@ from adagp_flows.proofs.rules import GROUPS
 from adagp_flows.proofs.stops import stops
 from adagp_flows.proofs.structure import ports_are_registered
 from adagp_flows.proofs.subject import Hierarchy, blackboxed
+from adagp_flows.proofs.writes import responses
 from adagp_hdl import verilog
 from adagp_hdl.bus.burst import BurstSplitter
 from adagp_hdl.bus.burst_writer import BurstWriter
@@ -22,7 +23,7 @@ from adagp_hdl.control.registers import RegisterFile
 
 CONFIG = replace(preset("tiny"), burst_beats=4, read_buffer_beats=8)
 STABILITY = Group(name="stability", parts=(handshakes,))
-_STOPS = Group(name="stops", parts=(stops,))
+_STOPS = Group(name="stops", parts=(responses, stops))
 _BY_NAME = {group.name: group for group in (*GROUPS, _STOPS)}
 
 

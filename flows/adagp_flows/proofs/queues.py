@@ -22,7 +22,6 @@ class BurstQueue:
         self.newest = (self.tail - 1)[:POINTER - 1]
         self._harness, self._storage, self._bits = harness, f"{WRITER}.{name}.storage", bits
         self.outward = Array([Const(1)] * BURSTS if local is None else (~entry[local] for entry in self.entries))
-        harness.lemma(f"{name}_level", self.level <= BURSTS)
 
     @property
     def entries(self) -> Array:

@@ -6,7 +6,7 @@ from amaranth.utils import bits_for
 from adagp_hdl.memory.predictor import PredictorMemory
 
 from .harness import Harness
-from .queues import COUNT, POINTER, WRITER, BurstQueue, Tally
+from .queues import BURSTS, COUNT, POINTER, WRITER, BurstQueue, Tally
 
 
 def responses(harness: Harness, m: Module) -> None:
@@ -24,6 +24,7 @@ def responses(harness: Harness, m: Module) -> None:
         written = data + harness.probe(f"{WRITER}.written_local", POINTER)
     harness.lemma("same_bursts", tail == end)
     harness.lemma("written", unsent + written == noted + offered)
+    harness.lemma("levels", (unsent <= BURSTS) & (noted <= BURSTS))
     harness.lemma("unoffered", offered | (noted == unsent))
 
 
