@@ -13,6 +13,7 @@ from cocotbext.axi import AxiRamWrite, AxiWriteBus
 
 from adagp.spec.isa import Engine, FaultCause, Format, Memory, Store, encode
 from adagp.spec.machine import MachineFault
+from adagp_hdl.bus.burst_writer import BURSTS
 from adagp_hdl.interfaces import instruction_bits
 from adagp_tb.cocotb_runner import bench_config, bench_parameters
 from adagp_tb.external_memory import ADDRESS_SPACE, BusMonitor, LatentMemory, PagedMemory
@@ -280,6 +281,24 @@ async def halt_completes_what_was_begun(dut):
 async def _endless(bench: StoreBench, transfers: RandomTransfers):
     while True:
         await bench.issue(transfers.store(), expect=False)
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def addresses_far_ahead_of_their_data_are_not_forgotten(dut):
+    """The bus takes every address and no data until no burst is begun any more, then the data too."""
+    bench = StoreBench(dut, 17)
+    bench.model.bases[0] = 0
+    await bench.start()
+    ram = AxiRamWrite(AxiWriteBus.from_prefix(dut, "axi_"), dut.clk, dut.rst, mem=bench.external)
+    ram.aw_channel.queue_occupancy_limit = -1
+    ram.w_channel.pause = True
+    issue = cocotb.start_soon(bench.issue(Store(format=Format.OPERAND, base=0, offset=0, source=0, length=1, count0=3 * BURSTS,
+                                                source_stride0=1, destination_stride0=96)))
+    await ClockCycles(dut.clk, 8 * BURSTS)
+    assert len(bench.bus.bursts) == BURSTS, f"{len(bench.bus.bursts)} bursts wait for their data"
+    ram.w_channel.pause = False
+    await issue
+    await bench.finish()
 
 
 @cocotb.test(timeout_time=2, timeout_unit="ms", skip=not HAS_LOCAL)

@@ -13,7 +13,7 @@ from adagp_flows.synthesis import tools
 from adagp_hdl import verilog
 
 from .prove import Verdict, prove
-from .rules import groups_of
+from .rules import GROUPS
 from .structure import RULE, ports_are_registered
 
 #: Short bursts and buffers: the rules do not depend on how long they are, the time of a proof does.
@@ -50,7 +50,7 @@ def _verdicts(config: AcceleratorConfig, folder: Path) -> list[Verdict]:
     text, verdicts = verilog.generate(config), []
     for name, decide in ((RULE, lambda: [ports_are_registered(text, folder / "paths")]),
                          *((group.name, lambda group=group: prove(config, text, group, folder / group.name))
-                           for group in groups_of(config.design))):
+                           for group in GROUPS)):
         print(f"  … {name}", end="\r", file=sys.stderr, flush=True)
         start = time.monotonic()
         fresh = decide()

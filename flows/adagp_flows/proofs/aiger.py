@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,22 +53,53 @@ def parse(content: bytes) -> Netlist:
                    output_names=names)
 
 
-def any_of(content: bytes, outputs: list[int]) -> bytes:
-    """The file ``content`` with one output in the place of all, which is high where one of ``outputs`` (numbers) is."""
-    netlist = parse(content)
-    header, _, rest = content.partition(b"\n")
-    variables, inputs, latches, count, ands = map(int, header.split()[1:])
-    lines = rest.split(b"\n", latches + count)
-    end = 0
-    for _ in range(2 * ands):
-        _, end = _number(lines[-1], end)
-    body, result = bytearray(lines[-1][:end]), 0
+def encoded(netlist: Netlist) -> list[bytes]:
+    """The binary form without names: a file for each output."""
+    inputs, registers, gates = netlist.inputs, len(netlist.registers), len(netlist.gates)
+    header = b"aig %d %d %d 1 %d\n" % (inputs + registers + gates, inputs, registers, gates)
+    header += b"".join(b"%d\n" % literal for literal in netlist.registers)
+    body = bytearray()
+    for variable, operands in enumerate(netlist.gates, inputs + registers + 1):
+        low, high = sorted(operands)
+        body += _encoded(2 * variable - high) + _encoded(high - low)
+    return [header + b"%d\n" % output + body for output in netlist.outputs]
+
+
+def any_of(netlist: Netlist, outputs: list[int]) -> Netlist:
+    """With one output in the place of all, which is high where one of ``outputs`` (numbers) is."""
+    gates, add = _adder(netlist)
+    none = 1
     for output in outputs:
-        variables, ands = variables + 1, ands + 1
-        operands = sorted((result ^ 1, netlist.outputs[output] ^ 1), reverse=True)
-        body += _encoded(2 * variables - operands[0]) + _encoded(operands[0] - operands[1])
-        result = 2 * variables + 1
-    return b"\n".join([b"aig %d %d %d 1 %d" % (variables, inputs, latches, ands), *lines[:latches], b"%d" % result, bytes(body)])
+        none = add(none, netlist.outputs[output] ^ 1)
+    return replace(netlist, gates=tuple(gates), outputs=(none ^ 1,), output_names={})
+
+
+def firsts_of(netlist: Netlist, outputs: list[int]) -> Netlist:
+    """With an output for each of ``outputs`` (numbers), which is high where that one is and none of them has been before."""
+    limit = 2 * (1 + netlist.inputs + len(netlist.registers))  # the new register stands before the gates
+
+    def moved(literal: int) -> int:
+        return literal if literal < limit else literal + 2
+
+    shifted = replace(netlist, registers=(*map(moved, netlist.registers), 0), outputs=tuple(map(moved, netlist.outputs)),
+                      gates=tuple((moved(a), moved(b)) for a, b in netlist.gates))
+    gates, add = _adder(shifted)
+    none = limit ^ 1
+    for output in outputs:
+        none = add(none, shifted.outputs[output] ^ 1)
+    firsts = tuple(add(limit ^ 1, shifted.outputs[output]) for output in outputs)
+    return replace(shifted, registers=(*shifted.registers[:-1], none ^ 1), gates=tuple(gates), outputs=firsts, output_names={})
+
+
+def _adder(netlist: Netlist):
+    """The gates as a list, and a function that adds one and returns its literal."""
+    gates, before = list(netlist.gates), netlist.inputs + len(netlist.registers)
+
+    def add(a: int, b: int) -> int:
+        gates.append((a, b))
+        return 2 * (before + len(gates))
+
+    return gates, add
 
 
 def _number(body: bytes, place: int) -> tuple[int, int]:

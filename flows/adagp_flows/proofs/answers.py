@@ -17,6 +17,10 @@ _WALK = 11  # the state of the phase controller while bases move
 FREE = (*(name for name in subject.FREE if "." not in name and name != "phases"),
         "arbiter", "fetch", "load_engine", "store_engine", "supervisor")
 
+_COUNTER = 10  # cycles
+#: All but the registers and the counters.
+FREE_OF_COUNTERS = (*(name for name in FREE if name != "counters"), "phases", "registers.memory")
+
 
 def answers(harness: Harness, m: Module) -> None:
     """A response within some cycles of the last part of its request. Not counted are cycles in which an earlier response
@@ -77,3 +81,16 @@ def _looks_up(harness: Harness, m: Module, waited: Signal) -> None:
     fetches = harness.probe("registers.counter_read", 1)
     harness.lemma("has_looked", idle | host | (waited <= _LOOK_UPS + 2 + (answers | fetches)))
     harness.lemma("states", harness.probe("registers.fsm_state", 3) < _STATES)
+
+
+def counters(harness: Harness, m: Module) -> None:
+    """A counter that is fetched comes. Not counted are cycles in which counts of a layer move: these go first."""
+    read, valid = harness.probe("registers.counter_read", 1), harness.probe("registers.counter_valid", 1)
+    moves = harness.probe("counters.layers.flush", 1) | harness.probe("counters.layers.written", 1)
+    waited = Signal(range(2 * _COUNTER), name="counter_waited")
+    with m.If(~read | valid):
+        m.d.sync += waited.eq(0)
+    with m.Elif(~moves):
+        m.d.sync += waited.eq(waited + 1)
+    harness.rule("counter_comes", f"a counter is there {_COUNTER} cycles after the registers ask for it at the latest, without "
+                 "those in which counts of a layer are written", waited <= _COUNTER)

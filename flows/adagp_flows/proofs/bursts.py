@@ -1,6 +1,8 @@
 """Rules of AXI4 bursts, and what a memory promises."""
 
-from amaranth.hdl import Array, Module, Mux, Signal
+from amaranth.hdl import Array, Cat, Module, Mux, Signal
+
+from adagp_hdl.bus.burst_writer import OPERAND_BYTES
 
 from .draining import load_reader
 from .harness import Harness
@@ -24,7 +26,7 @@ def memory(harness: Harness, m: Module):
             bursts[i].eq(bursts[i] + asks - (gives & core["m_axi_rlast"]))]
     owed, left = beats[core["m_axi_rid"]], bursts[core["m_axi_rid"]]
     harness.assume(~core["m_axi_rvalid"] | Mux(
-        core["m_axi_rlast"], (left == 1).implies(owed == 1) & (owed >= left) & (left != 0), owed > left))
+        core["m_axi_rlast"], ((left != 1) | (owed == 1)) & (owed >= left) & (left != 0), owed > left))
     return beats, bursts
 
 
@@ -34,8 +36,13 @@ def read_bursts(harness: Harness, m: Module) -> None:
 
 
 def write_bursts(harness: Harness, m: Module) -> None:
-    """Bursts of writes are legal."""
+    """Bursts of writes are legal, and their strobes are those of whole operands."""
     _bursts(harness, "aw")
+    core, config = harness.core, harness.config
+    harness.rule("aw_id", "M_AXI_AWID is 0", ~core["m_axi_awvalid"] | (core["m_axi_awid"] == 0))
+    operands = [core["m_axi_wstrb"].word_select(i, OPERAND_BYTES) for i in range(config.bus_bytes // OPERAND_BYTES)]
+    harness.rule("w_operands", f"M_AXI_WSTRB enables all {OPERAND_BYTES} bytes of an operand or none of them",
+                 ~core["m_axi_wvalid"] | Cat(each.all() | ~each.any() for each in operands).all())
 
 
 def _bursts(harness: Harness, channel: str) -> None:
@@ -73,7 +80,9 @@ def reads(harness: Harness, m: Module) -> None:
                      beats[i] <= depth)
         harness.lemma(f"room_{i}", probe("room", count) + probe("freed", 1) + beats[i] + Mux(shown, probe("axi__arlen", 8) + 1, 0)
                       + level + probe("buffer.o__valid", 1) == depth)
-        harness.lemma(f"noted_{i}", noted + probe("bursts.o__valid", 1) == bursts[i] + shown)
+        offered = probe("bursts.o__valid", 1)
+        harness.lemma(f"noted_{i}", noted + offered == bursts[i] + shown)
+        harness.lemma(f"unoffered_{i}", offered | (noted <= shown))
         harness.lemma(f"owed_{i}", (beats[i] >= bursts[i]) & ((beats[i] == 0) == (bursts[i] == 0)))
 
 

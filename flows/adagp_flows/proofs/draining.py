@@ -21,8 +21,11 @@ def draining(harness: Harness, m: Module) -> None:
                                      ("fetch", "fetch.reader", "axi__arvalid", depth),
                                      ("store", "store_engine.writer", "axi__awvalid", BURSTS)):
         own = harness.probe(f"{path}.halted", 1)
-        empty = ((harness.probe(f"{path}.bursts.head", queue.bit_length())
-                  == harness.probe(f"{path}.bursts.tail", queue.bit_length())) & ~harness.probe(f"{path}.bursts.o__valid", 1))
+        head, tail = (harness.probe(f"{path}.bursts.{end}", queue.bit_length()) for end in ("head", "tail"))
+        offered, unsent = harness.probe(f"{path}.bursts.o__valid", 1), harness.probe(f"{path}.{valid}", 1)
+        if name == "store":
+            unsent |= harness.probe(f"{path}.lengths.o__valid", 1)
         harness.lemma(f"{name}_halts", ~(halt & halted) | own)
-        harness.lemma(f"{name}_is_quiet", ~clear | empty & ~harness.probe(f"{path}.{valid}", 1) & own)
+        harness.lemma(f"{name}_is_offered", (head == tail) | offered | unsent)
+        harness.lemma(f"{name}_is_quiet", ~clear | (head == tail) & ~offered & ~unsent & own)
     harness.lemma("clears_once", ~clear | halt & halted)

@@ -4,7 +4,7 @@ from amaranth.hdl import Const, Module, Mux, Signal
 
 from .draining import load_reader
 from .harness import Harness
-from .writes import POINTER, WRITER
+from .queues import POINTER, WRITER
 
 _REFUSED = 2  # cycles in a row in which the memory may leave an address or a beat
 _DATA_POINTER = 7  # bits of a pointer into the writer's queue of 64 beats
@@ -95,5 +95,11 @@ def _offered(harness: Harness, m: Module) -> None:
         came, waits = (Signal(name=f"beat_{i}_{name}") for name in ("came", "waits"))
         clear = harness.probe("supervisor.clear", 1)
         m.d.sync += [came.eq(core["m_axi_rvalid"] & (core["m_axi_rid"] == i) & ~clear), waits.eq(came & ~clear)]
+        count = harness.config.read_buffer_beats.bit_length()
+        head, tail = (harness.probe(f"{path}.buffer.{end}", count) for end in ("head", "tail"))
+        stored = Signal(name=f"beat_{i}_stored")
+        m.d.sync += stored.eq((head != tail) & ~clear)
+        harness.rule(f"beats_{i}_drain", f"behind a beat with RID {i} that is taken inside, the next one is offered at once",
+                     ~stored | harness.probe(f"{path}.buffer.o__valid", 1))
         harness.rule(f"beat_{i}_is_offered", f"two cycles after a beat with RID {i} it or an earlier one is offered inside",
                      ~waits | harness.probe(f"{path}.buffer.o__valid", 1))

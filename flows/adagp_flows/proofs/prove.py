@@ -10,16 +10,17 @@ from adagp.files import replace_file
 from adagp.spec.config import AcceleratorConfig
 from adagp_flows.synthesis import tools
 
-from .aiger import Netlist, any_of, parse
+from .aiger import Netlist, any_of, encoded, firsts_of, parse
 from .harness import TOP, Harness, Rule
 from .subject import FREE, Hierarchy, blackboxed
 from .trace import write_vcd
 
 _DEPTH = 4  # of an induction, at most
-_SECONDS = 60  # for what is not an induction
+_SECONDS = 60  # for one question
+_CYCLES, _SIMULATION = 512, 5  # of random inputs, and seconds for such
 
-# The contents of the data buffers and of the registers' storage matter to no rule; products only size loads, whose limits are
-# in what follows them.
+# The contents of the data buffers, of the registers' storage and of the counters matter to no rule; products only size loads,
+# whose limits are in what follows them.
 _SCRIPT = """read_verilog core.v
 read_rtlil harness.il
 hierarchy -top {top}
@@ -35,7 +36,7 @@ cutpoint t:$mul
 opt_clean
 memory -nomap
 memory_nordff
-cutpoint c:*buffer.storage* c:*registers.memory.memory*
+cutpoint c:*buffer.storage* c:*registers.memory.memory* c:*counters.*memory*
 opt_clean
 memory_map
 cd {top}
@@ -83,8 +84,8 @@ def prove(config: AcceleratorConfig, verilog: str, group: Group, folder: Path) -
     """The verdicts on the rules of ``group`` for the core ``verilog`` (its top is ``adagp``), made in ``folder``.
 
     The values of what ``group.free`` names, of products and of the data buffers are free. First
-    all rules and lemmas by one induction; else property-directed reachability for the rules, which ends with a proof,
-    with a trace (``<group>.vcd``), or undecided after a minute.
+    all rules and lemmas by one induction; else random inputs and property-directed reachability for the rules, which end with
+    a proof, with a trace (``<group>.vcd``), or undecided after a minute.
     """
     folder.mkdir(parents=True, exist_ok=True)
     harness = Harness(config, group.parts)
@@ -92,10 +93,10 @@ def prove(config: AcceleratorConfig, verilog: str, group: Group, folder: Path) -
     rules = sorted(harness.rules, key=lambda rule: not rule.text)
     outputs = [netlist.output_names[f"violates_{rule.name}"] for rule in rules]
     stated = [rule for rule in rules if rule.text]
-    depth = induction(folder, outputs)
+    depth = induction(folder, netlist, outputs)
     if depth is not None:
         return [_proved(rule, f"induction of depth {depth}") for rule in stated]
-    status, stimuli = _reachability(folder, outputs[:len(stated)])
+    status, stimuli = _reachability(folder, netlist, outputs[:len(stated)])
     if status == "UNSAT":
         return [_proved(rule, "property-directed reachability") for rule in stated]
     if status == "undecided":
@@ -105,7 +106,7 @@ def prove(config: AcceleratorConfig, verilog: str, group: Group, folder: Path) -
 
 def _netlist(harness: Harness, verilog: str, free: tuple[str, ...], folder: Path) -> Netlist:
     (folder / "harness.il").write_text(harness.rtlil())
-    (folder / "core.v").write_text(blackboxed(verilog, Hierarchy.of(verilog, "adagp").kinds_of(free)))
+    (folder / "core.v").write_text(blackboxed(verilog, "adagp", Hierarchy.of(verilog, "adagp").kinds_of(free)))
     probes = {in_memory: "\n".join(f"connect -nomap -set {signal.name} \\core.{path}" for path, signal in harness.probes.items()
                                    if (".storage[" in path) == in_memory) for in_memory in (False, True)}
     (folder / "harness.ys").write_text(_SCRIPT.format(top=TOP, probes=probes[False], memory_probes=probes[True]))
@@ -130,17 +131,26 @@ def _abc(folder: Path, commands: list[str], *results: str) -> None:
             raise ProofError(f"ABC gave no {name} in {folder}")
 
 
-def induction(folder: Path, outputs: list[int]) -> int | None:
-    """The depth of an induction by which none of ``outputs`` of ``harness.aig`` ever rises: if that holds in so many cycles,
-    it does in the next one, and it holds in the first ones. None if there is none of a depth up to 4."""
-    (folder / "any.aig").write_bytes(any_of((folder / "harness.aig").read_bytes(), outputs))
-    steps = {depth: f"step{depth}.txt" for depth in range(1, _DEPTH + 1)}
-    _abc(folder, ["read_aiger any.aig", f"bmc3 -F {_DEPTH + 2}", "write_status base.txt", *(
-        line for depth, file in steps.items() for line in ("read_aiger any.aig", f"ind -F {depth + 1}", f"write_status {file}"))],
-        "base.txt", *steps.values())
+def induction(folder: Path, netlist: Netlist, outputs: list[int]) -> int | None:
+    """The depth of an induction by which none of ``outputs`` ever rises: if that holds in so many cycles, it does in the next
+    one, and it holds in the first ones. None if there is none of a depth up to 4. Each output is a question of its own, with
+    all of them assumed before."""
+    (folder / "any.aig").write_bytes(encoded(any_of(netlist, outputs))[0])
+    _abc(folder, ["read_aiger any.aig", f"bmc3 -F {_DEPTH + 2}", "write_status base.txt"], "base.txt")
     if _status(folder / "base.txt") == "SAT":
         return None
-    return next((depth for depth, file in steps.items() if _status(folder / file) == "UNSAT"), None)
+    undecided = []
+    for i, content in enumerate(encoded(firsts_of(netlist, outputs))):
+        undecided.append(f"first_{i}")
+        (folder / f"first_{i}.aig").write_bytes(content)
+    for depth in range(1, _DEPTH + 1):
+        _abc(folder, [line for name in undecided for line in (
+            f"read_aiger {name}.aig", f"ind -F {depth + 1} -T {_SECONDS}", f"write_status {name}.txt")],
+            *(f"{name}.txt" for name in undecided))
+        undecided = [name for name in undecided if _status(folder / f"{name}.txt") != "UNSAT"]
+        if not undecided:
+            return depth
+    return None
 
 
 def _status(file: Path) -> str:
@@ -148,10 +158,14 @@ def _status(file: Path) -> str:
     return file.read_text().split()[0].rpartition("_")[2]
 
 
-def _reachability(folder: Path, outputs: list[int]) -> tuple[str, list[list[int]]]:
+def _reachability(folder: Path, netlist: Netlist, outputs: list[int]) -> tuple[str, list[list[int]]]:
     """UNSAT, SAT or undecided, and with SAT the inputs of each cycle."""
-    (folder / "any.aig").write_bytes(any_of((folder / "harness.aig").read_bytes(), outputs))
-    _abc(folder, ["read_aiger any.aig", f"pdr -T {_SECONDS}", "write_status reachability.txt", "write_cex -a trace.txt"], "reachability.txt")
+    (folder / "any.aig").write_bytes(encoded(any_of(netlist, outputs))[0])
+    # random inputs first: they soon find what takes hundreds of cycles but is likely
+    for method in (f"sim3 -F {_CYCLES} -T {_SIMULATION}", f"pdr -T {_SECONDS}"):
+        _abc(folder, ["read_aiger any.aig", method, "write_status reachability.txt", "write_cex -a trace.txt"], "reachability.txt")
+        if _status(folder / "reachability.txt") == "SAT":
+            break
     status = _status(folder / "reachability.txt")
     if status != "SAT":
         return (status if status == "UNSAT" else "undecided"), []

@@ -45,14 +45,19 @@ class Hierarchy:
         return sorted(set(chosen.values()))
 
 
-def blackboxed(verilog: str, kinds: list[str]) -> str:
-    """The text with only the ports of the modules ``kinds``."""
+def blackboxed(verilog: str, top: str, kinds: list[str]) -> str:
+    """The module ``top`` and those in it; of the modules ``kinds`` only the ports."""
+    texts = {match[1]: match[0] for match in _MODULE.finditer(verilog)}
+    texts |= {kind: _shell(texts[kind]) for kind in kinds}
+    waiting, reached = [top], {}
+    while waiting:
+        kind = waiting.pop()
+        reached[kind] = texts[kind]
+        waiting += [child for child, _ in _INSTANCE.findall(texts[kind]) if child in texts and child not in reached]
+    return "\n\n".join(reached.values()) + "\n"
 
-    def shell(match: re.Match) -> str:
-        if match[1] not in kinds:
-            return match[0]
-        ports = re.findall(r"^  (?:in|out)put .*;$", match[0], re.MULTILINE)
-        header = match[0].partition(";\n")[0] + ";"
-        return "\n".join(["(* blackbox *)", header, *ports, "endmodule"])
 
-    return _MODULE.sub(shell, verilog)
+def _shell(module: str) -> str:
+    ports = re.findall(r"^  (?:in|out)put .*;$", module, re.MULTILINE)
+    header = module.partition(";\n")[0] + ";"
+    return "\n".join(["(* blackbox *)", header, *ports, "endmodule"])
