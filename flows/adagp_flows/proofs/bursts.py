@@ -101,9 +101,11 @@ def lengths_of_runs(harness: Harness, m: Module) -> None:
     harness.lemma("checked", ~harness.probe(f"{reader}.check.held", 1) | right(harness.probe(f"{reader}.check.checked", 96)))
     low, more = (config.bus_bytes - 1).bit_length(), (config.burst_beats - 1).bit_length()
     for name, owner in (("load", reader), ("fetch", "fetch.reader")):
-        burst = harness.probe(f"{owner}.split.o__payload", 32 - low + more + 1)
-        harness.lemma(f"block_{name}", ~harness.probe(f"{owner}.split.o__valid", 1)
-                      | (burst[:more] + burst[32 - low:32 - low + more] < config.burst_beats))
+        for place, there, burst in (("block", "split.o__valid", "split.o__payload"),
+                                    ("next", "next_burst.full", "next_burst.kept")):
+            payload = harness.probe(f"{owner}.{burst}", 32 - low + more + 1)
+            harness.lemma(f"{place}_{name}", ~harness.probe(f"{owner}.{there}", 1)
+                          | (payload[:more] + payload[32 - low:32 - low + more] < config.burst_beats))
         address, length = harness.probe(f"{owner}.axi__araddr", 32), harness.probe(f"{owner}.axi__arlen", 8)
         harness.lemma(f"burst_{name}", ~harness.probe(f"{owner}.axi__arvalid", 1)
                       | (address[low:low + more] + length < config.burst_beats))

@@ -40,12 +40,12 @@ def _waited(harness: Harness, m: Module, name: str, wants, taken, counts=1) -> S
     return waited
 
 
-def _wanted(harness: Harness, path: str, room: Signal):
-    """The splitter of ``path`` offers a burst for which there is enough of ``room``, and it may be begun."""
+def _wanted(harness: Harness, path: str, source: str, room: Signal):
+    """``source`` in ``path`` offers a burst for which there is enough of ``room``, and it may be begun."""
     config = harness.config
     low, more = (config.bus_bytes - 1).bit_length(), (config.burst_beats - 1).bit_length()
-    burst = harness.probe(f"{path}.split.o__payload", 32 - low + more + 1)
-    return (harness.probe(f"{path}.split.o__valid", 1) & ~harness.probe(f"{path}.halted", 1)
+    burst = harness.probe(f"{path}.{source}.o__payload", 32 - low + more + 1)
+    return (harness.probe(f"{path}.{source}.o__valid", 1) & ~harness.probe(f"{path}.halted", 1)
             & (room > burst[32 - low:32 - low + more]))
 
 
@@ -54,7 +54,7 @@ def _addresses_of_reads(harness: Harness, m: Module, refused: Signal) -> None:
     taken = core["m_axi_arvalid"] & core["m_axi_arready"]
     for i, (path, most) in enumerate(((load_reader(config), _REFUSED + 1), ("fetch.reader", 2 * _REFUSED + 1))):
         mine, shown = core["m_axi_arid"] == i, harness.probe(f"{path}.axi__arvalid", 1)
-        wants = shown | _wanted(harness, path, harness.probe(f"{path}.room", config.read_buffer_beats.bit_length()))
+        wants = shown | _wanted(harness, path, "next_burst", harness.probe(f"{path}.room", config.read_buffer_beats.bit_length()))
         # programs go first
         waited = _waited(harness, m, f"ar_{i}", wants, taken & mine, counts=1 if i else ~core["m_axi_arvalid"] | mine)
         unless = "" if i else ", not counting those in which ARID is 1"
@@ -73,7 +73,7 @@ def _writes(harness: Harness, m: Module, aw_refused: Signal, w_refused: Signal) 
         sends_inside = harness.probe(f"{WRITER}.lengths.o__payload", more + 1)[more]
     wants = core["m_axi_awvalid"] | (~inside & harness.probe(f"{WRITER}.bursts.i__ready", 1)
                                      & harness.probe(f"{WRITER}.lengths.i__ready", 1)
-                                     & _wanted(harness, WRITER, harness.probe(f"{WRITER}.waiting", _DATA_POINTER)))
+                                     & _wanted(harness, WRITER, "split", harness.probe(f"{WRITER}.waiting", _DATA_POINTER)))
     waited = _waited(harness, m, "aw", wants, aw_taken)
     harness.rule("aw_comes", f"the address of a burst whose data is there is taken {_REFUSED + 1} cycles later at the latest",
                  waited <= _REFUSED + 1)
