@@ -10,6 +10,8 @@ from pages import DOCS, PAGES, ROOT
 from adagp.spec.isa import INSTRUCTIONS
 from adagp.spec.registers import REGISTERS
 
+pytestmark = pytest.mark.xdist_group("docs")  # the site is built once, and what it includes lies in one place
+
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
