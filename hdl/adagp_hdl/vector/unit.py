@@ -3,7 +3,7 @@
 from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import Out
 
 from adagp.spec.config import AcceleratorConfig
 from adagp.spec.isa import WORDS_IN_FLIGHT, Engine, Function, Opcode
