@@ -6,6 +6,7 @@ from adagp_tb.cocotb_runner import run_bench
 
 LOCAL = dict(design=Design.EFFICIENT, predictor_elements=1024)
 SHAPES = {"bus64_lanes4": dict(rows=4, columns=4, bus_bits=64),
+          "bus128_lanes8": dict(rows=8, columns=8, bus_bits=128),
           "bus128_lanes8_long_bursts": dict(rows=8, columns=8, bus_bits=128, burst_beats=64),  # more beats wait than bursts may
           "bus64_lanes16": dict(rows=4, columns=16, bus_bits=64),
           "bus128_lanes16": dict(rows=3, columns=15, bus_bits=128),

@@ -31,12 +31,13 @@ def _place(device: str, clock_mhz: float) -> tuple[Sequence[str], dict[str, str]
 
 _BLOCKS = "registered_product", "stalled_product", "one_of_four", "one_of_eight"
 
+
 def _synthesise(device: str, module: str) -> list[str]:
     """Without wide LUTs: ABC would fill them, each 2 to 8 LUT4, with functions that need a third of that, rotations above all.
 
-    The adders between their registers as small as 5 ns of LUTs and wires allow (ABC counts 0.54 ns a level), as they are
-    most of the machine: else ABC makes every path as short as can be, those too that are never the longest. All other modules
-    so: their paths go on in others, of which ABC knows nothing.
+    By itself ABC makes every path as short as it can, those too that are never the longest. That is right for modules whose
+    paths go on in others, of which it knows nothing. Adders begin and end with registers and are most of the machine: they
+    become as small as 5 ns of LUTs and wires allow (ABC counts 0.54 ns a level).
     """
     relaxed = ["scratchpad -set abc9.D 5000"] if module.endswith("_sum") else []
     return [*relaxed, f"synth_ecp5 -top {module} -nowidelut -run begin:check"]
