@@ -67,7 +67,7 @@ class ElementUnit(wiring.Component):
         m = Module()
         m.submodules.element = element = ProcessingElement()
         operand = Signal(16)
-        partial_sum = Signal(3 * 32)
+        partial_sum = Signal((ProcessingElement.PRODUCT_LATENCY + 1) * 32)
         m.d.sync += [operand.eq(self.a[:16]), partial_sum.eq((partial_sum << 32) | self.b)]
         m.d.comb += [
             element.step.load.eq(1), element.step.swap.eq(1), element.step.operand.eq(decoded(operand)),

@@ -8,8 +8,10 @@ module registered_product(clk, rst, left, right, take, left_taken, product);
   input [6:0] right;
   input take;
   output reg [6:0] left_taken = 0;
-  output [15:0] product;
+  output reg [15:0] product = 0;
+  wire [15:0] multiplied;
   always @(posedge clk) left_taken <= left;  // the block's own register has no output
+  always @(posedge clk) product <= multiplied;  // the way from a block to logic may be long
   // A pin that is left open is 1, and the four multipliers of a block share CE and RST: each has to be driven.
   MULT18X18D #(
     .REG_INPUTA_CLK("CLK0"), .REG_INPUTA_CE("CE0"), .REG_INPUTA_RST("RST0"),
@@ -24,8 +26,8 @@ module registered_product(clk, rst, left, right, take, left_taken, product);
     .B6(right[6]), .B5(right[5]), .B4(right[4]), .B3(right[3]), .B2(right[2]), .B1(right[1]), .B0(right[0]),
     .C17(1'b0), .C16(1'b0), .C15(1'b0), .C14(1'b0), .C13(1'b0), .C12(1'b0), .C11(1'b0), .C10(1'b0), .C9(1'b0), .C8(1'b0), .C7(1'b0),
     .C6(1'b0), .C5(1'b0), .C4(1'b0), .C3(1'b0), .C2(1'b0), .C1(1'b0), .C0(1'b0),
-    .P15(product[15]), .P14(product[14]), .P13(product[13]), .P12(product[12]), .P11(product[11]), .P10(product[10]),
-    .P9(product[9]), .P8(product[8]), .P7(product[7]), .P6(product[6]), .P5(product[5]), .P4(product[4]), .P3(product[3]),
-    .P2(product[2]), .P1(product[1]), .P0(product[0])
+    .P15(multiplied[15]), .P14(multiplied[14]), .P13(multiplied[13]), .P12(multiplied[12]), .P11(multiplied[11]), .P10(multiplied[10]),
+    .P9(multiplied[9]), .P8(multiplied[8]), .P7(multiplied[7]), .P6(multiplied[6]), .P5(multiplied[5]), .P4(multiplied[4]), .P3(multiplied[3]),
+    .P2(multiplied[2]), .P1(multiplied[1]), .P0(multiplied[0])
   );
 endmodule

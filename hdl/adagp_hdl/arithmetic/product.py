@@ -8,12 +8,15 @@ from amaranth.lib.wiring import In, Out
 class RegisteredProduct(wiring.Component):
     """``product`` is 1.left · 1.right of two fractions of ``bits``, exact, as an integer.
 
-    ``left`` is that of two cycles ago; ``right`` that of the latest cycle with ``take`` that is at least as long ago.
-    ``left_taken`` is ``left`` of the cycle before.
+    ``left`` is that of ``LATENCY`` cycles ago; ``right`` that of the latest cycle with ``take`` that is at least as long
+    ago. ``left_taken`` is ``left`` of the cycle before.
 
     A module of its own, registers included, because that is what the DSP block of an FPGA is: where the tools do not
-    find registers for it, the block can take the place of the module.
+    find registers for it, the block can take the place of the module. The second register of the product is for the
+    way from there: blocks stand in columns of their own, far from some of the logic that they work for.
     """
+
+    LATENCY = 3
 
     def __init__(self, bits: int):
         self._bits = bits
@@ -22,10 +25,12 @@ class RegisteredProduct(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        left, right, product = (Signal(width, name=name, reset_less=True) for name, width in (
+        left, right, multiplied, product = (Signal(width, name=name, reset_less=True) for name, width in (
             # outputs have the names of their ports, which get theirs from them in the Verilog
-            ("left_taken", self._bits), ("right_taken", self._bits), ("product", len(self.product))))
-        m.d.sync += [left.eq(self.left), product.eq(Cat(left, Const(1, 1)) * Cat(right, Const(1, 1)))]
+            ("left_taken", self._bits), ("right_taken", self._bits), ("multiplied", len(self.product)),
+            ("product", len(self.product))))
+        m.d.sync += [left.eq(self.left), multiplied.eq(Cat(left, Const(1, 1)) * Cat(right, Const(1, 1))),
+                     product.eq(multiplied)]
         with m.If(self.take):
             m.d.sync += right.eq(self.right)
         m.d.comb += [self.left_taken.eq(left), self.product.eq(product)]

@@ -30,7 +30,7 @@ class ProcessingElement(wiring.Component):
     sums are float32 as :class:`SumPipeline` leaves them: no subnormals, NaN canonical.
     """
 
-    PRODUCT_LATENCY = 2
+    PRODUCT_LATENCY = RegisteredProduct.LATENCY
 
     step: In(RowStep)
     weight: In(DecodedOperand)
@@ -71,25 +71,16 @@ class ProcessingElement(wiring.Component):
         return self.step_right.operand, active
 
     def _multiply(self, m, x, w):
-        """Registers the rest of the product: its exponent as if the significand were in [2, 4)."""
-        exponent = Signal(9)
-        nan = Signal()
-        m.d.comb += [
-            exponent.eq(x.exponent + w.exponent),  # biased exponent plus 128
-            nan.eq(x.special & (x.fraction[0] | w.zero) | w.special & (w.fraction[0] | x.zero)),
-        ]
-        zero = x.zero | w.zero
+        """The rest of the product, in registers: its exponent as if the significand were in [2, 4)."""
+        s = _registered(m, "factors", sign=x.sign ^ w.sign, exponent=x.exponent + w.exponent,  # biased exponent plus 128
+                        zero=x.zero | w.zero, special=x.special | w.special,
+                        nan=x.special & (x.fraction[0] | w.zero) | w.special & (w.fraction[0] | x.zero))
+        exponent, zero = s["exponent"], s["zero"]
         biased = Cat(exponent[:7], exponent[8])
-        below = zero | ~exponent[8] & (~exponent[7] | ~exponent[:7].any())
-        flags = {"sign": x.sign ^ w.sign, "exponent": Mux(zero | ~exponent[8] & ~exponent[7], 0, biased), "nan": nan,
-                 "special": x.special | w.special | ~zero & exponent[7] & exponent[8],
-                 "special_high": ~zero & biased.all(),
-                 "zero": below, "zero_low": biased == 1}
-        registers = {}
-        for name, value in flags.items():
-            registers[name] = Signal(unsigned(len(value)), name=f"product_{name}", reset_less=True)
-            m.d.sync += registers[name].eq(value)
-        return registers
+        return _registered(
+            m, "product", sign=s["sign"], nan=s["nan"], exponent=Mux(zero | ~exponent[8] & ~exponent[7], 0, biased),
+            special=s["special"] | ~zero & exponent[7] & exponent[8], special_high=~zero & biased.all(),
+            zero=zero | ~exponent[8] & (~exponent[7] | ~exponent[:7].any()), zero_low=biased == 1)
 
     def _accumulate(self, m, significand, product):
         m.submodules.sum = total = SumPipeline(FLOAT32, slack=1)
@@ -114,3 +105,12 @@ class ProcessingElement(wiring.Component):
                 partial.fraction[-1] | infinite & (partial.sign ^ product["sign"]))),
             self.partial_sum_below.eq(total.o),
         ]
+
+
+def _registered(m, name, **values):
+    """Registers of ``values``, by the same names."""
+    registers = {}
+    for key, value in values.items():
+        registers[key] = Signal(unsigned(len(value)), name=f"{name}_{key}", reset_less=True)
+        m.d.sync += registers[key].eq(value)
+    return registers

@@ -46,7 +46,7 @@ def differences(netlist: str) -> int:
 
 
 def test_block_with_registers_gives_the_products_of_the_component(netlist):
-    assert netlist.count("MULT18X18D") == 1 and netlist.count("  TRELLIS_FF ") == 7
+    assert netlist.count("MULT18X18D") == 1 and netlist.count("  TRELLIS_FF ") == 7 + 16
     assert differences(netlist) == 0
 
 

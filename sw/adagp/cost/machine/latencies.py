@@ -6,7 +6,7 @@ VECTOR_READ = 2
 """Read of the vector memory, from the grant."""
 ADDER = 6
 MULTIPLIER = 4
-PRODUCT = 2
+PRODUCT = 3
 """From an operand at a processing element to its product at the adder there."""
 
 ACCUMULATOR = VECTOR_READ + ADDER
