@@ -83,6 +83,7 @@ class ArrayEngine(wiring.Component):
         m.d.comb += [
             loader.swap.eq(streamer.swap), loader.release.eq(streamer.release),
             streamer.tiles.eq(loader.tiles), streamer.ready.eq(loader.ready), streamer.complete.eq(loader.complete),
+            streamer.final.eq(loader.final),
             array.weights.eq(loader.weights), array.load.eq(loader.load),
             array.operands.eq(streamer.operands), array.swap.eq(streamer.start),
             accumulator.sums.eq(array.sums), self.claim.eq(streamer.claim),

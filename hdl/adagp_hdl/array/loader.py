@@ -18,7 +18,8 @@ class StationaryLoader(wiring.Component):
     ``take`` is high when the ``offered`` instruction is taken. A tile starts once ``swap`` has told
     that the streamer began the tile before, and then goes on without a pause. Two tiles are
     described in ``tiles``, in turn; tile t may start in the cycle in which ``ready[t]`` is first
-    high, its description is complete when ``complete[t]`` is high; ``release`` clears both.
+    high, its description is complete when ``complete[t]`` is high, and it is the last of its instruction when
+    ``final[t]`` is high too; ``release`` clears all three.
 
     ``weights`` and ``load`` follow the read by ``latency`` cycles and go to the array.
     """
@@ -28,7 +29,7 @@ class StationaryLoader(wiring.Component):
         super().__init__({
             "instruction": In(instruction_layout(Opcode.ARRAY)), "offered": In(1), "take": Out(1),
             "swap": In(1), "release": In(2),
-            "tiles": Out(data.ArrayLayout(tile_layout(rows), 2)), "ready": Out(2), "complete": Out(2),
+            "tiles": Out(data.ArrayLayout(tile_layout(rows), 2)), "ready": Out(2), "complete": Out(2), "final": Out(2),
             "read": Out(OperandRead(lanes)),
             "weights": Out(data.ArrayLayout(16, columns)), "load": Out(rows)})
 
@@ -106,7 +107,7 @@ class StationaryLoader(wiring.Component):
 
     def _describe(self, m, issue, row, inside, columns, done, following):
         slot = Signal()
-        m.d.sync += [self.ready.eq(self.ready & ~self.release), self.complete.eq(self.complete & ~self.release)]
+        m.d.sync += [flags.eq(flags & ~self.release) for flags in (self.ready, self.complete, self.final)]
         for t, tile in enumerate((self.tiles[0], self.tiles[1])):
             with m.If(issue & (slot == t)):
                 with m.If(inside):
@@ -116,7 +117,8 @@ class StationaryLoader(wiring.Component):
                 with m.If(row[-2]):
                     m.d.sync += self.ready[t].eq(1)
                 with m.If(row[-1]):
-                    m.d.sync += [tile.following.eq(following), self.complete[t].eq(1)]
+                    m.d.sync += [tile.following.eq(following), self.complete[t].eq(1),
+                                 self.final[t].eq(following == Following.END)]
         with m.If(issue & row[-1]):
             m.d.sync += slot.eq(~slot)
 

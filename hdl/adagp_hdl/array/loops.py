@@ -20,18 +20,21 @@ class LoopNest(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        advance, lasts = self.step, []
+        advance, endings = self.step, []
         for k in range(3):
             count, left = Signal(16, name=f"count{k}", reset_less=True), Signal(16, name=f"left{k}", reset_less=True)
             single, last = Signal(name=f"single{k}", reset_less=True), Signal(name=f"last{k}", reset_less=True)
+            ending = Signal(name=f"ending{k}")  # of the next cycle's iteration
+            m.d.comb += ending.eq(last)
             with m.If(self.load):
-                m.d.sync += [count.eq(self.counts[k]), left.eq(self.counts[k]),
-                             single.eq(self.counts[k] == 1), last.eq(self.counts[k] == 1)]
+                m.d.sync += [count.eq(self.counts[k]), left.eq(self.counts[k]), single.eq(ending)]
+                m.d.comb += ending.eq(self.counts[k] == 1)
             with m.Elif(advance):
-                m.d.sync += [left.eq(Mux(last, count, left - 1)), last.eq(Mux(last, single, left == 2))]
-            advance = advance & last
-            lasts.append(last)
-            m.d.comb += self.wraps[k].eq(Cat(lasts).all())
+                m.d.sync += left.eq(Mux(last, count, left - 1))
+                m.d.comb += ending.eq(Mux(last, single, left == 2))
+            endings.append(ending)
+            m.d.sync += [last.eq(ending), self.wraps[k].eq(Cat(endings).all())]
+            advance = self.step & self.wraps[k]
         return m
 
 

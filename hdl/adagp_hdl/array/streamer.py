@@ -51,7 +51,7 @@ class Streamer(wiring.Component):
             "tag": Pass, "layer": LAYER_BITS})
         super().__init__({
             "instruction": In(instruction_layout(Opcode.ARRAY)), "offered": In(1), "take": Out(1),
-            "tiles": In(data.ArrayLayout(tile_layout(rows), 2)), "ready": In(2), "complete": In(2),
+            "tiles": In(data.ArrayLayout(tile_layout(rows), 2)), "ready": In(2), "complete": In(2), "final": In(2),
             "swap": Out(1), "release": Out(2), "read": Out(OperandRead(lanes)),
             "operands": Out(data.ArrayLayout(16, rows)), "start": Out(1),
             "valid": Out(1), "destination": Out(destination_layout()),
@@ -73,16 +73,16 @@ class Streamer(wiring.Component):
         m.submodules.loops = loops = LoopNest()
         last = loops.wraps[2]
         word, address, fresh = self._addresses(m, loops, step, following)
-        ready, complete = (Mux(slot, flags[1], flags[0]) for flags in (self.ready, self.complete))
+        ready, complete, final = (Mux(slot, flags[1], flags[0]) for flags in (self.ready, self.complete, self.final))
         m.d.comb += [
             following.eq(Mux(slot, self.tiles[1].following, self.tiles[0].following)),
             vectors.valid.eq(running & ready & (complete | ~last)),
             step.eq(vectors.valid & vectors.ready),
-            leave.eq(step & last & (following == Following.END)),
+            leave.eq(running & vectors.ready & last & final),
             self.take.eq(self.offered & (~running | leave)),
             self.release.eq(Cat(step & last & ~slot, step & last & slot)),
             vector.address.eq(address), vector.word.eq(word), vector.fresh.eq(fresh),
-            vector.last.eq(last), vector.end.eq(following == Following.END),
+            vector.last.eq(last), vector.end.eq(final),
             vector.tag.eq(tag), vector.layer.eq(layer),
         ]
         with m.If(self.take):
