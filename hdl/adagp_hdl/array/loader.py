@@ -8,7 +8,7 @@ from adagp.spec.isa import Opcode
 
 from ..interfaces import SCRATCHPAD_ADDRESS_BITS, OperandRead, instruction_layout
 from .delay import delayed
-from .loops import AddressNest, LoopNest, first_of
+from .loops import AddressNest, LoopNest
 from .tile import Following, tile_layout
 
 
@@ -89,8 +89,7 @@ class StationaryLoader(wiring.Component):
             addresses.strides.eq(Cat(order.row_stride0, order.row_stride1, order.row_stride2,
                                      order.stationary_outer_stride0, order.stationary_outer_stride1)),
             addresses.step.eq(step),
-            addresses.level.eq(first_of(
-                [~rows.wraps[0], ~rows.wraps[1], ~rows.wraps[2], ~outer.wraps[0], ~outer.wraps[1]])),
+            addresses.wraps.eq(Cat(rows.wraps, rows_end & outer.wraps[0])),
             self.read.address.eq(addresses.address),
             self.read.enable.eq(step),
         ]

@@ -41,16 +41,16 @@ class LoopNest(wiring.Component):
 class AddressNest(wiring.Component):
     """The address of the current iteration of ``levels`` nested loops, without multiplication.
 
-    ``load`` takes ``base`` and ``strides``. In a cycle with ``step``, ``level`` (one-hot) names the loop that
-    goes on: its stride is added to where its current iteration began, and the loops inside it
-    start again there.
+    ``load`` takes ``base`` and ``strides``. In a cycle with ``step`` the innermost loop k without ``wraps[k]``, else the
+    outermost, goes on: its stride is added to where its current iteration began, and the loops inside it start again
+    there. ``wraps[k]`` implies ``wraps[k - 1]``.
     """
 
     def __init__(self, levels: int, bits: int):
         self._levels = levels
         super().__init__({
             "load": In(1), "base": In(bits), "strides": In(data.ArrayLayout(bits, levels)),
-            "step": In(1), "level": In(levels), "address": Out(bits)})
+            "step": In(1), "wraps": In(levels - 1), "address": Out(bits)})
 
     def elaborate(self, platform):
         m = Module()
@@ -58,14 +58,15 @@ class AddressNest(wiring.Component):
         strides = [Signal(bits, name=f"stride{k}", reset_less=True) for k in range(self._levels)]
         starts = [Signal(bits, name=f"start{k}", reset_less=True) for k in range(self._levels)]
         following = Signal(bits)
+        starting = Cat(1, self.wraps)
         m.d.comb += [
-            following.eq(_selected(self.level, [(start + stride)[:bits] for start, stride in zip(starts, strides)])),
+            following.eq(_selected(starting & ~Cat(self.wraps, 0), [(start + stride)[:bits] for start, stride in zip(starts, strides)])),
             self.address.eq(starts[0]),
         ]
         for k in range(self._levels):
             with m.If(self.load):
                 m.d.sync += [starts[k].eq(self.base), strides[k].eq(self.strides[k])]
-            with m.Elif(self.step & self.level[k:].any()):
+            with m.Elif(self.step & starting[k]):
                 m.d.sync += starts[k].eq(following)
         return m
 
@@ -75,12 +76,3 @@ def _selected(one_hot, values):
     for flag, value in zip(one_hot, values, strict=True):
         result = result | value & flag.replicate(len(value))
     return result
-
-
-def first_of(conditions):
-    """One-hot: which of ``conditions`` is the first that is true."""
-    hot, none = [], 1
-    for condition in conditions:
-        hot.append(none & condition)
-        none = none & ~condition
-    return Cat(*hot)

@@ -9,7 +9,7 @@ from adagp.spec.isa import Opcode, Pass
 from ..bus.fifo import Elastic
 from ..interfaces import SCRATCHPAD_ADDRESS_BITS, OperandRead, instruction_layout
 from .delay import delayed
-from .loops import AddressNest, LoopNest, first_of
+from .loops import AddressNest, LoopNest
 from .tile import Following, tile_layout
 
 WORD_BITS = 16
@@ -120,6 +120,8 @@ class Streamer(wiring.Component):
         m.submodules.words = words = AddressNest(4, WORD_BITS)
         wraps = loops.wraps
         tiles = [following == kind for kind in (Following.CHUNK, Following.OUTER0, Following.OUTER1)]
+        # past the last tile nobody looks at the address
+        outer = Cat(wraps[2] & ~tiles[0], wraps[2] & ~tiles[0] & ~tiles[1])
         m.d.comb += [
             loops.load.eq(self.take),
             loops.counts.eq(Cat(order.stream_count0, order.stream_count1, order.stream_count2)),
@@ -130,13 +132,13 @@ class Streamer(wiring.Component):
                 order.stream_stride0, order.stream_stride1, order.stream_stride2, order.chunk_stride,
                 order.stream_outer_stride0, order.stream_outer_stride1)),
             addresses.step.eq(step),
-            addresses.level.eq(Cat(first_of([~wraps[0], ~wraps[1], ~wraps[2]]), *(wraps[2] & kind for kind in tiles))),
+            addresses.wraps.eq(Cat(wraps, outer)),
             words.load.eq(self.take),
             words.base.eq(order.accumulator),
             words.strides.eq(Cat(Const(1, WORD_BITS), Const(0, WORD_BITS),
                                  order.accumulator_outer_stride0, order.accumulator_outer_stride1)),
             words.step.eq(step),
-            words.level.eq(Cat(~wraps[2], *(wraps[2] & kind for kind in tiles))),
+            words.wraps.eq(Cat(wraps[2], outer)),
         ]
         return words.address, addresses.address, self._fresh(m, step & wraps[2], tiles)
 
