@@ -1,11 +1,12 @@
 """Lattice ECP5 with Yosys and nextpnr."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 
 from .devices import Device, named
 from .nextpnr import SEEDS, Family, implement
+from .paths import CellTiming, Timing
 from .results import Ecp5
 
 SPEED, PACKAGE = "6", "CABGA381"
@@ -43,8 +44,43 @@ def _synthesise(device: str, module: str) -> list[str]:
     return [*relaxed, f"synth_ecp5 -top {module} -nowidelut -run begin:check"]
 
 
+def _timing(cell: str, parameters: Mapping[str, str]) -> CellTiming:
+    """Speed grade 6, as nextpnr times them, rounded up."""
+    match cell:
+        case "TRELLIS_FF":
+            return CellTiming(launch={"Q": 0.52}, setup={"CE": 0.1, "LSR": 0.1}, ignored=_CLOCKS)
+        case "LUT4":
+            return CellTiming(through={"Z": dict.fromkeys("ABCD", 0.24)})
+        case "PFUMX" | "L6MUX21":
+            below = {"PFUMX": ("ALUT", "BLUT", "C0"), "L6MUX21": ("D0", "D1", "SD")}[cell]
+            return CellTiming(through={"Z": dict.fromkeys(below, 0.2)}, adjacent=frozenset(below[:2]))
+        case "CCU2C":
+            first, both = dict.fromkeys(("A0", "B0", "C0", "D0"), 0.45), dict.fromkeys([f"{x}{i}" for x in "ABCD" for i in "01"], 0.45)
+            return CellTiming(through={"COUT": {"CIN": 0.07, **both}, "S0": {"CIN": 0.44, **first}, "S1": {"CIN": 0.44, **both}},
+                              adjacent=frozenset({"CIN"}))
+        case "TRELLIS_DPR16X4":
+            return CellTiming(launch={"DO": 0.9}, through={"DO": {"RAD": 0.24}}, ignored=_CLOCKS)
+        case "DP16KD":
+            ports = {f"DO{port}{i}": 5.7 if parameters.get(f"REGMODE_{port}") != "OUTREG" else 0.8 for port in "AB" for i in range(18)}
+            return CellTiming(launch=ports, ignored=_CLOCKS)
+        case "MULT18X18D":
+            registered = [parameters.get(f"REG_{name}_CLK", "NONE") != "NONE" for name in ("INPUTA", "INPUTB", "OUTPUT")]
+            outputs, inputs = [f"P{i}" for i in range(36)], [f"{x}{i}" for x in "AB" for i in range(18)]
+            if registered[2]:
+                return CellTiming(launch=dict.fromkeys(outputs, 0.74), ignored=_CLOCKS)
+            if all(registered[:2]):
+                return CellTiming(launch=dict.fromkeys(outputs, 3.9), ignored=_CLOCKS)
+            return CellTiming(through=dict.fromkeys(outputs, dict.fromkeys(inputs, 3.9)), ignored=_CLOCKS)
+    return CellTiming(ignored=_CLOCKS)
+
+
+_CLOCKS = frozenset({"CLK", "CLK0", "CLKA", "CLKB", "WCK"})
+
+#: A wire as it is on average between cells of a path that nextpnr could not make shorter.
+TIMING = Timing(cell=_timing, wire=lambda loads: 0.75 + 0.12 * min(loads, 4) + 0.02 * min(loads, 60))
+
 FAMILY = Family(
-    name="ecp5", synthesise=_synthesise, costs=_COSTS,
+    name="ecp5", synthesise=_synthesise, costs=_COSTS, timing=TIMING,
     blocks={name: (files(__package__) / f"ecp5_{name}.v").read_text() for name in _BLOCKS},
     library="read_verilog -lib -specify +/lattice/cells_sim_ecp5.v +/lattice/cells_bb_ecp5.v", place=_place, placed="placed.config",
     packer=("ecppack", "--compress", "placed.config", "scan.bit"), bitstream="scan.bit")

@@ -6,12 +6,13 @@ of their cells times their instances is what the design costs. Nothing is optimi
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from .jobs import Finished, Job, run_all
+from .jobs import Finished, Job, run, run_all
+from .tools import find
 
 _MODULE = re.compile(r"^module\s+(\S+?)\s*\(.*?^endmodule\b", re.MULTILINE | re.DOTALL)
 _INSTANCE = re.compile(r"^[ \t]*(\w+)\s+(?:\w+|\\\S+)\s*\(\s*\.", re.MULTILINE)
@@ -104,3 +105,14 @@ def synthesise_modules(hierarchy: Hierarchy, job: Callable[[Module, str], Job], 
     jobs = {module.name: job(module, hierarchy.source(module.name)) for module in largest_first}
     folders = {name: cache / f"{name}-{each.digest[:12]}" for name, each in jobs.items()}
     return dict(zip(jobs, run_all([(jobs[name], folders[name]) for name in jobs])))
+
+
+def flat_netlist(family: str, hierarchy: Hierarchy, finished: Mapping[str, Finished], *, library: Sequence[str], folder: Path) -> str:
+    """The netlists ``netlist.v`` of all modules as one of the whole without modules, Yosys's JSON; ``library``: the
+    commands that read the cells. ``JobError``."""
+    script = [*library, "read_verilog modules.v", f"hierarchy -check -top {hierarchy.top}", "flatten", "opt_clean",
+              "blackbox =A:whitebox", "write_json netlist.json"]
+    text = "\n".join(finished[name].read("netlist.v") for name in hierarchy.modules)
+    job = Job(name=f"{family} netlist of {hierarchy.top}", commands=(("yosys", "script.ys"),),
+              inputs={"modules.v": text, "script.ys": "\n".join(script) + "\n"}, outputs=("netlist.json",), tools=(find("yosys"),))
+    return run(job, folder).read("netlist.json")

@@ -13,11 +13,12 @@ from statistics import median_low
 
 from adagp.files import replace_file
 
+from . import paths
 from .areas import areas, table
 from .devices import Device, check_counted
 from .harness import scan_chain
 from .jobs import Finished, Job, run, run_all
-from .modules import Hierarchy, Module, synthesise_modules
+from .modules import Hierarchy, Module, flat_netlist, synthesise_modules
 from .results import ModuleArea
 from .tools import find
 
@@ -32,7 +33,7 @@ class Family:
 
     ``synthesise``: the commands of Yosys for a device and a module, mapped but not written, and its ``library`` of cells.
     ``costs``: by cell the resource that it takes, and how much. ``blocks``: Verilog that makes a module out of cells by hand,
-    by the end of the module's name. ``place``: nextpnr's arguments for a device and a clock in
+    by the end of the module's name. ``timing``: of what is not placed yet, where it is known. ``place``: nextpnr's arguments for a device and a clock in
     MHz, and the files beside ``netlist.json`` that they name; it writes ``placed``, of which ``packer`` makes ``bitstream``.
     """
 
@@ -40,6 +41,7 @@ class Family:
     synthesise: Callable[[str, str], Sequence[str]]
     library: str
     costs: Mapping[str, tuple[str, int]]
+    timing: paths.Timing | None = None
     blocks: Mapping[str, str] = field(default_factory=dict)
     place: Callable[[str, float], tuple[Sequence[str], Mapping[str, str]]]
     placed: str
@@ -62,11 +64,12 @@ class Family:
 
 @dataclass(frozen=True, kw_only=True)
 class Implementation:
-    """``modules``: the design's, its top first. ``fmax_by_seed`` in MHz; ``fmax_mhz`` is their median, of an even number the
+    """``modules``: the design's, its top first. ``estimate_mhz``: see :mod:`.paths`. ``fmax_by_seed`` in MHz; ``fmax_mhz`` is their median, of an even number the
     lower one in the middle; ``critical_path`` is that of the same seed."""
 
     tools: Mapping[str, str]
     modules: tuple[ModuleArea, ...]
+    estimate_mhz: float | None
     fmax_by_seed: Mapping[int, float]
     fmax_mhz: float
     critical_path: tuple[str, ...]
@@ -76,7 +79,7 @@ def implement(family: Family, device: Device, source: str, *, top: str, clock: s
               seeds: Sequence[int]) -> Implementation:
     """The module ``top`` of the Verilog ``source``, which has the clock input ``clock``.
 
-    nextpnr tries for ``clock_mhz``; what is reached is the result, be it less or more. Leaves ``modules.csv`` and the
+    nextpnr tries for ``clock_mhz``; what is reached is the result, be it less or more. Leaves ``modules.csv``, ``paths.txt`` and the
     fastest seed's bitstream, of the design in its scan chain, in ``folder``; the runs of Yosys are kept in ``cache``, which
     designs may share. ``DoesNotFit`` once Yosys has counted, ``JobError``, ``MissingTool``.
     """
@@ -87,8 +90,8 @@ def implement(family: Family, device: Device, source: str, *, top: str, clock: s
     whole, *modules = areas(hierarchy, finished, lambda cells: family.resources(cells, list(device.capacity)))
     replace_file(folder / "modules.csv", lambda path: path.write_text(table(tuple(modules))))
     check_counted(whole.total, device)
-    netlist = run(_assembly(family, chain, [finished[name].read("netlist.v") for name in hierarchy.modules]), folder / "netlist")
-    text = netlist.read("netlist.json")
+    text = flat_netlist(family.name, hierarchy, finished, library=(family.library,), folder=folder / "netlist")
+    estimate = paths.report(text, family.timing, top=chain, folder=folder) if family.timing else None
     jobs = [(_placement(family, device, top, text, clock_mhz, seed), folder / f"seed{seed}") for seed in seeds]
     placed = dict(zip(seeds, run_all(jobs)))
     reports = {seed: json.loads(run.read("report.json")) for seed, run in placed.items()}
@@ -97,7 +100,7 @@ def implement(family: Family, device: Device, source: str, *, top: str, clock: s
     middle = median_low(fmax.values())
     return Implementation(
         tools=finished[chain].job.versions | {tool.name: tool.version for tool in (nextpnr, packer)}, modules=tuple(modules),
-        fmax_by_seed=fmax, fmax_mhz=middle, critical_path=critical_path(reports[next(seed for seed in fmax if fmax[seed] == middle)]))
+        estimate_mhz=estimate, fmax_by_seed=fmax, fmax_mhz=middle, critical_path=critical_path(reports[next(seed for seed in fmax if fmax[seed] == middle)]))
 
 
 def critical_path(report: Mapping) -> tuple[str, ...]:
@@ -122,15 +125,6 @@ def synthesis_job(family: Family, device: Device, module: Module, source: str) -
               "write_verilog -noattr netlist.v"]
     return Job(name=f"{family.name} {module.name}", inputs={"module.v": source, "script.ys": "\n".join(script) + "\n"},
                commands=(("yosys", "script.ys"),), outputs=("stat.json", "netlist.v"), tools=(find("yosys"),))
-
-
-def _assembly(family: Family, top: str, netlists: Sequence[str]) -> Job:
-    """Yosys: the netlists of all modules as that of the whole."""
-    script = [family.library, "read_verilog modules.v", f"hierarchy -check -top {top}", "flatten", "opt_clean", "blackbox =A:whitebox",
-              "write_json netlist.json"]
-    return Job(name=f"{family.name} netlist of {top}", commands=(("yosys", "script.ys"),),
-               inputs={"modules.v": "\n".join(netlists), "script.ys": "\n".join(script) + "\n"},
-               outputs=("netlist.json",), tools=(find("yosys"),))
 
 
 def _placement(family: Family, device: Device, top: str, netlist: str, clock_mhz: float, seed: int) -> Job:

@@ -16,7 +16,7 @@ REPORT, TABLES = "report.json", "tables.md"
 
 _FPGA_FIELDS = ("lut", "ff", "ramb36", "ramb18", "dsp", "power_w")
 _TITLES = {"lut": "LUT", "ff": "FF", "ramb36": "RAMB36", "ramb18": "RAMB18", "dsp": "DSP", "bram": "block RAM", "spram": "SPRAM",
-           "fmax_mhz": "MHz", "power_w": "W", "area_um2": "area µm²", "slack_ns": "slack ns", "clock_ns": "clock ns",
+           "estimate_mhz": "MHz, estimated", "fmax_mhz": "MHz", "power_w": "W", "area_um2": "area µm²", "slack_ns": "slack ns", "clock_ns": "clock ns",
            "memory_bits": "memory bits"}
 _FAMILIES = {"xc7": "7-series FPGA, Yosys, before placement", "vivado": "7-series FPGA, Vivado, placed and routed",
              "ecp5": "ECP5, placed and routed", "ice40": "iCE40, placed and routed",

@@ -32,9 +32,10 @@ class Result:
 
 @dataclass(frozen=True, kw_only=True)
 class Xc7(Result):
-    """On a 7-series FPGA, before placement; ``device`` is ``any`` where the size of the FPGA was not asked about. ``lut`` counts all LUTs: of logic and inverters, of ``srl`` shift registers,
-    and of ``lutram``, in both of which a LUT is what one six-input LUT of a SLICEM holds. ``fmax_mhz`` and
-    ``power_w`` are None unless Vivado has placed and routed the design."""
+    """On a 7-series FPGA, before placement; ``device`` is ``any`` where the size of the FPGA was not asked about. ``lut``
+    counts all LUTs: of logic and inverters, of ``srl`` shift registers, and of ``lutram``, in both of which a LUT is what
+    one six-input LUT of a SLICEM holds. ``estimate_mhz`` is the clock by :mod:`.paths`, with speed grade -2; None where
+    Vivado has placed and routed the design, which alone gives ``fmax_mhz`` and ``power_w``."""
 
     device: str
     lut: int
@@ -47,13 +48,15 @@ class Xc7(Result):
     muxf7: int
     muxf8: int
     carry4: int
+    estimate_mhz: float | None = None
     fmax_mhz: float | None = None
     power_w: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ecp5(Result):
-    """On an ECP5, placed and routed. ``fmax_mhz`` is the median of ``fmax_by_seed``; ``lut`` counts LUT4, those of carry
+    """On an ECP5, placed and routed. ``fmax_mhz`` is the median of ``fmax_by_seed``, ``estimate_mhz`` the clock by
+    :mod:`.paths` before that; ``lut`` counts LUT4, those of carry
     chains and distributed memory included, ``bram`` blocks of 18 Kbit (DP16KD), ``dsp`` MULT18X18D."""
 
     device: str
@@ -63,6 +66,7 @@ class Ecp5(Result):
     ff: int
     bram: int
     dsp: int
+    estimate_mhz: float | None = None
     critical_path: tuple[str, ...] = ()
 
 
@@ -79,6 +83,7 @@ class Ice40(Result):
     bram: int
     spram: int
     dsp: int
+    estimate_mhz: float | None = None
     critical_path: tuple[str, ...] = ()
 
 

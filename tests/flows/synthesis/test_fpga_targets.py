@@ -40,6 +40,8 @@ def test_a_7_series_device_gets_its_cells_counted(tmp_path):
     assert [(area.module, area.instances, area.total["dsp"]) for area in result.modules] == [("both", 1, 2), ("square", 2, 1)]
     assert (tmp_path / "both" / "modules.csv").read_text().splitlines()[2].startswith("square,2,")
     assert areas.read((tmp_path / "both" / "modules.csv").read_text()) == result.modules
+    slowest = (tmp_path / "both" / "paths.txt").read_text().splitlines()[0]
+    assert 100 < result.estimate_mhz < 500 and "second" in slowest
 
 
 def test_an_ecp5_is_placed_with_each_seed(tmp_path):
@@ -47,7 +49,7 @@ def test_an_ecp5_is_placed_with_each_seed(tmp_path):
                              cache=tmp_path / "cache")
     assert (result.dsp, result.bram, result.ff, result.lut) == (2, 0, 32, 0)  # the chain's 40 registers are not the design's
     assert set(result.fmax_by_seed) == {3, 4} and result.fmax_mhz == min(result.fmax_by_seed.values())
-    assert 50 < result.fmax_mhz < 500
+    assert 50 < result.fmax_mhz < 500 and 50 < result.estimate_mhz < 500
     assert (tmp_path / "both" / "scan.bit").stat().st_size > 10_000
     assert any("design." in line for line in result.critical_path)
 
