@@ -1,15 +1,30 @@
-"""What the writer's queues of bursts hold."""
+"""What queues hold, the writer's of bursts above all."""
 
 from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal
 
-from adagp_hdl.bus.burst_writer import BURSTS
+from adagp_hdl.bus.burst_writer import BURSTS, RUNS, BurstWriter
 
+from .draining import load_reader
 from .harness import Harness
 
 WRITER = "store_engine.writer"
 POINTER = BURSTS.bit_length()  # bits of a pointer into a queue of bursts
 COUNT = 8  # bits of counters of bursts; there are never so many
 _NEVER = Const(0), Const(0)
+
+
+def flags(harness: Harness, m: Module) -> None:
+    """Each queue's registers tell whether it is full, and whether there is something in it."""
+    config = harness.config
+    readers = {f"{path}.{name}": config.read_buffer_beats
+               for path in (load_reader(config), "fetch.reader") for name in ("bursts", "buffer")}
+    writer = {f"{WRITER}.{name}": depth for name, depth in (
+        ("runs", RUNS), ("ends", 2 * RUNS), ("buffer", BurstWriter.beats(config)), ("lengths", BURSTS), ("bursts", BURSTS))}
+    for path, depth in (readers | writer).items():
+        tail, head = (harness.probe(f"{path}.{end}", depth.bit_length()) for end in ("tail", "head"))
+        level = (tail - head)[:depth.bit_length()]
+        full, some = (harness.probe(f"{path}.{flag}", 1) for flag in ("full", "some"))
+        harness.lemma(f"flags_{path.replace('.', '_')}", (level <= depth) & (full == (level == depth)) & (some == (level != 0)))
 
 
 class BurstQueue:

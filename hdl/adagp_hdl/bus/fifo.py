@@ -33,8 +33,8 @@ class Fifo(wiring.Component):
 
     With ``block=False`` it lies in distributed memory and a payload is offered in the cycle after
     it came in; with ``block=True`` it lies in block memory, a payload is offered two cycles after
-    it came in, and there is room for one more. One payload per cycle in and out; neither ``ready``
-    nor ``valid`` depends on the other side in the same cycle.
+    it came in, and there is room for one more. One payload per cycle in and out; ``i.ready``
+    and ``o.valid`` are registers.
     """
 
     def __init__(self, shape: ShapeLike, depth: int, *, block: bool = False):
@@ -54,9 +54,11 @@ class Fifo(wiring.Component):
         pointer_bits = (self._depth - 1).bit_length() + 1
         head = Signal(pointer_bits)
         tail = Signal(pointer_bits)
-        level, take = Signal(pointer_bits), Signal()
+        full = Signal()
+        some = Signal()
+        take, one_left, one_in = Signal(), Signal(), Signal()
         m.d.comb += [
-            level.eq(tail - head), self.i.ready.eq(~level[-1]),
+            self.i.ready.eq(~full),
             write.addr.eq(tail), write.en.eq(self.i.valid & self.i.ready), write.data.eq(self.i.payload),
             read.addr.eq(head), Value.cast(self.o.payload).eq(read.data),
         ]
@@ -64,10 +66,13 @@ class Fifo(wiring.Component):
             m.d.sync += tail.eq(tail + 1)
         with m.If(take):
             m.d.sync += head.eq(head + 1)
+        # what the pointers will say, as registers; one level of logic behind both sides, which may be late
+        m.d.comb += [one_left.eq((tail + 1)[:pointer_bits] == head ^ self._depth), one_in.eq((head + 1)[:pointer_bits] == tail)]
+        m.d.sync += [full.eq(~take & (full | self.i.valid & one_left)), some.eq(write.en | some & ~(take & one_in))]
         if self._block:
-            m.d.comb += [take.eq((tail != head) & (~self.o.valid | self.o.ready)), read.en.eq(take)]
+            m.d.comb += [take.eq(some & (~self.o.valid | self.o.ready)), read.en.eq(take)]
             with m.If(take | self.o.ready):
                 m.d.sync += self.o.valid.eq(take)
         else:
-            m.d.comb += [self.o.valid.eq(tail != head), take.eq(self.o.valid & self.o.ready)]
+            m.d.comb += [self.o.valid.eq(some), take.eq(self.o.valid & self.o.ready)]
         return m

@@ -34,12 +34,14 @@ class Chunker(wiring.Component):
         group, held = Signal(group_layout(self._config), reset_less=True), Signal()
         run, fetched = Signal(fetched_layout(self._config), reset_less=True), Signal()  # what is left of a row
         cap, row_cap = Signal.like(target.count, reset_less=True), Mux(run.wide, operands // 2, operands)
-        by_row, go, ends, run_ends = Signal(), Signal(), Signal(), Signal()
+        by_row, of_group, go, ends, run_ends = Signal(), Signal(), Signal(), Signal(), Signal()
         group_ends, row_ends = Signal(), Signal()
+        group_moves, group_done = Signal(), Signal()  # the next chunk of it or the next group; the latter
         column, row_ready = self._rows(m, by_row & go, ends, run.block_last)
         m.d.comb += [
             by_row.eq(fetched & run.transpose & ~(held & group.fill)),
-            self.chunk.valid.eq(Mux(by_row, row_ready, held & ~group.transpose & (group.fill | fetched))),
+            of_group.eq(~by_row & held & ~group.transpose & (group.fill | fetched)),
+            self.chunk.valid.eq(by_row & row_ready | of_group),
             go.eq(self.chunk.valid & self.chunk.ready),
             group_ends.eq(group.length <= cap), row_ends.eq(run.elements <= row_cap),
             ends.eq(Mux(by_row, row_ends, group_ends)), run_ends.eq(ends & (by_row | group.run_last)),
@@ -55,18 +57,22 @@ class Chunker(wiring.Component):
             self.column.payload.count.eq(group.length), self.column.payload.last.eq(group.last),
         ]
         self._beats(m, go, run_ends, run.phase)
-        m.d.comb += self.group.ready.eq(
-            ~held | self.column.valid & self.column.ready | go & ~by_row & ends)
+        m.d.comb += [
+            group_moves.eq(~held | self.column.valid & self.column.ready | of_group & self.chunk.ready),
+            group_done.eq(~held | group.transpose | group_ends),
+            self.group.ready.eq(group_moves & group_done),
+        ]
         with m.If(self.fetched.ready):
             m.d.sync += [fetched.eq(self.fetched.valid), run.eq(self.fetched.payload)]
         with m.Elif(go & by_row):
             m.d.sync += run.elements.eq(run.elements - row_cap)
-        with m.If(self.group.ready):
-            following = self.group.payload
-            m.d.sync += [held.eq(self.group.valid), group.eq(following), cap.eq(self._cap(following, following.position))]
-        with m.Elif(go & ~by_row):
-            position = group.position + cap
-            m.d.sync += [group.position.eq(position), group.length.eq(group.length - cap), cap.eq(self._cap(group, position))]
+        with m.If(group_moves):
+            following, position = self.group.payload, group.position + cap
+            with m.If(group_done):
+                m.d.sync += [held.eq(self.group.valid), group.eq(following), cap.eq(self._cap(following, following.position))]
+            with m.Else():
+                m.d.sync += [group.position.eq(position), group.length.eq(group.length - cap),
+                             cap.eq(self._cap(group, position))]
         return m
 
     def _rows(self, m: Module, row_goes, ends, block_last):

@@ -104,9 +104,11 @@ class LoadEngine(wiring.Component):
         connect(m, aligner.o, aligned.i)
         connect(m, aligned.o, writer.chunk)
         connect(m, transposer.o, writer.word)
-        chunk, pending = next_chunk.o, Signal()  # one that a column must not overtake
+        chunk_waits, pending = ~next_chunk.i.ready, Signal()  # pending: a chunk that a column must not overtake
         m.d.comb += [
-            pending.eq(aligner.pending | chunk.valid & ~chunk.payload.target.block), aligner.beat.valid.eq(reader.data.valid), aligner.beat.payload.eq(reader.data.payload.data),
+            # beside a column the chunker makes chunks of blocks only: others are none but the one that waits
+            pending.eq(aligner.pending | chunk_waits & ~next_chunk.o.payload.target.block),
+            aligner.beat.valid.eq(reader.data.valid), aligner.beat.payload.eq(reader.data.payload.data),
             reader.data.ready.eq(aligner.beat.ready), chunker.freed.eq(transposer.freed),
             writer.column.payload.eq(chunker.column.payload), transposer.first_lane.eq(writer.word_lane),
             writer.column.valid.eq(chunker.column.valid & ~pending),
