@@ -14,16 +14,18 @@ _NEVER = Const(0), Const(0)
 
 
 def flags(harness: Harness, m: Module) -> None:
-    """Each queue's registers tell whether it is full, and whether there is something in it."""
+    """Each queue's registers tell whether it is full, and whether there is something in it, in one of block memory behind
+    what it offers."""
     config = harness.config
-    readers = {f"{path}.{name}": config.read_buffer_beats
+    readers = {f"{path}.{name}": (config.read_buffer_beats, "some")
                for path in (load_reader(config), "fetch.reader") for name in ("bursts", "buffer")}
-    writer = {f"{WRITER}.{name}": depth for name, depth in (
-        ("runs", RUNS), ("ends", 2 * RUNS), ("buffer", BurstWriter.beats(config)), ("lengths", BURSTS), ("bursts", BURSTS))}
-    for path, depth in (readers | writer).items():
+    writer = {f"{WRITER}.{name}": depth_and_flag for name, depth_and_flag in {
+        "runs": (RUNS, "o__valid"), "ends": (2 * RUNS, "o__valid"), "lengths": (BURSTS, "o__valid"),
+        "buffer": (BurstWriter.beats(config), "some"), "bursts": (BURSTS, "some")}.items()}
+    for path, (depth, flag) in (readers | writer).items():
         tail, head = (harness.probe(f"{path}.{end}", depth.bit_length()) for end in ("tail", "head"))
         level = (tail - head)[:depth.bit_length()]
-        full, some = (harness.probe(f"{path}.{flag}", 1) for flag in ("full", "some"))
+        full, some = (harness.probe(f"{path}.{name}", 1) for name in ("full", flag))
         harness.lemma(f"flags_{path.replace('.', '_')}", (level <= depth) & (full == (level == depth)) & (some == (level != 0)))
 
 

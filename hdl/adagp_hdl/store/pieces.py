@@ -66,10 +66,10 @@ class PieceReader(wiring.Component):
         # whether this cycle's piece completes a beat is known late, and counted in the next: it may
         m.d.comb += next_room.eq(room + self.freed - emitted)
         m.d.sync += [emitted.eq(go & piece.emits), room.eq(next_room), has_room.eq(next_room > 1)]
-        with m.If(go):
-            m.d.sync += phase.eq(piece.end)
         with m.If(moves):
             next_lane = group.source[:lane_bits] + count
+            with m.If(held | flushing):
+                m.d.sync += phase.eq(piece.end)
             with m.If(done):
                 m.d.sync += [held.eq(self.group.valid), due.eq(self.group.valid), flushing.eq(0), group.eq(self.group.payload)]
                 with m.If(self.group.payload.first):
