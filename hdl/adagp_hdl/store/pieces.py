@@ -26,8 +26,8 @@ class PieceReader(wiring.Component):
     """Makes one piece per cycle. It leaves ``latency`` cycles after its word was requested, together
     with that word: the memory's data must stay until that of the next request.
 
-    A piece is requested only if there is room for the beat that it completes: at first for ``beats``
-    of them; ``freed`` gives room for one more.
+    A piece is requested only if there is room for two beats, the one that it may complete and the one that the piece before
+    it may have: at first for ``beats`` of them; ``freed`` gives room for one more.
     """
 
     def __init__(self, config: AcceleratorConfig, *, latency: int, beats: int):
@@ -63,7 +63,7 @@ class PieceReader(wiring.Component):
             go.eq(wants & (~due | self.vector_read.ready)),
             moves.eq(~held & ~flushing | go), done.eq(~held | ends & ~tail), self.group.ready.eq(moves & done),
         ]
-        # whether this cycle's piece completes a beat is known late, and counted in the next: it may
+        # whether a piece completes a beat is known late, and counted in the cycle after it
         m.d.comb += next_room.eq(room + self.freed - emitted)
         m.d.sync += [emitted.eq(go & piece.emits), room.eq(next_room), has_room.eq(next_room > 1)]
         with m.If(moves):
