@@ -14,7 +14,7 @@ _NEVER = Const(0), Const(0)
 
 
 def flags(harness: Harness, m: Module) -> None:
-    """Each queue's registers tell whether it is full, and whether there is something in it, in one of block memory behind
+    """Each queue's registers tell whether it has room, and whether there is something in it, in one of block memory behind
     what it offers."""
     config = harness.config
     readers = {f"{path}.{name}": (config.read_buffer_beats, "some")
@@ -25,8 +25,8 @@ def flags(harness: Harness, m: Module) -> None:
     for path, (depth, flag) in (readers | writer).items():
         tail, head = (harness.probe(f"{path}.{end}", depth.bit_length()) for end in ("tail", "head"))
         level = (tail - head)[:depth.bit_length()]
-        full, some = (harness.probe(f"{path}.{name}", 1) for name in ("full", flag))
-        harness.lemma(f"flags_{path.replace('.', '_')}", (level <= depth) & (full == (level == depth)) & (some == (level != 0)))
+        room, some = (harness.probe(f"{path}.{name}", 1) for name in ("i__ready", flag))
+        harness.lemma(f"flags_{path.replace('.', '_')}", (level <= depth) & (room == (level != depth)) & (some == (level != 0)))
 
 
 class BurstQueue:

@@ -68,11 +68,11 @@ class Fifo(wiring.Component):
         pointer_bits = (self._depth - 1).bit_length() + 1
         head = Signal(pointer_bits)
         tail = Signal(pointer_bits)
-        full = Signal()
+        room = Signal(init=1)
         some = Signal(name="some") if self._block else self.o.valid
         take = Signal()
         m.d.comb += [
-            self.i.ready.eq(~full),
+            self.i.ready.eq(room),
             write.addr.eq(tail), write.en.eq(self.i.valid & self.i.ready), write.data.eq(self.i.payload),
             read.addr.eq(head), Value.cast(self.o.payload).eq(read.data),
         ]
@@ -84,7 +84,7 @@ class Fifo(wiring.Component):
         m.submodules.last_place = last_place = Successor(pointer_bits)
         m.submodules.last_payload = last_payload = Successor(pointer_bits)
         m.d.comb += [last_place.a.eq(tail), last_place.b.eq(head ^ self._depth), last_payload.a.eq(head), last_payload.b.eq(tail)]
-        m.d.sync += [full.eq(~take & (full | self.i.valid & last_place.o)), some.eq(write.en | some & ~(take & last_payload.o))]
+        m.d.sync += [room.eq(take | room & ~(self.i.valid & last_place.o)), some.eq(write.en | some & ~(take & last_payload.o))]
         if self._block:
             m.d.comb += [take.eq(some & (~self.o.valid | self.o.ready)), read.en.eq(take)]
             with m.If(take | self.o.ready):
