@@ -14,19 +14,19 @@ _NEVER = Const(0), Const(0)
 
 
 def flags(harness: Harness, m: Module) -> None:
-    """Each queue's registers tell whether it has room, and whether there is something in it, in one of block memory behind
-    what it offers."""
+    """Each queue's registers tell whether it has room, and whether there is something in it: in a queue of block memory
+    behind what is offered."""
     config = harness.config
-    readers = {f"{path}.{name}": (config.read_buffer_beats, "some")
+    depths = {f"{WRITER}.{name}": depth for name, depth in (
+        ("runs", RUNS), ("ends", 2 * RUNS), ("lengths", BURSTS), ("bursts", BURSTS), ("buffer", BurstWriter.beats(config)))}
+    depths |= {f"{path}.{name}": config.read_buffer_beats
                for path in (load_reader(config), "fetch.reader") for name in ("bursts", "buffer")}
-    writer = {f"{WRITER}.{name}": depth_and_flag for name, depth_and_flag in {
-        "runs": (RUNS, "o__valid"), "ends": (2 * RUNS, "o__valid"), "lengths": (BURSTS, "o__valid"),
-        "buffer": (BurstWriter.beats(config), "some"), "bursts": (BURSTS, "some")}.items()}
-    for path, (depth, flag) in (readers | writer).items():
+    for path, depth in depths.items():
         tail, head = (harness.probe(f"{path}.{end}", depth.bit_length()) for end in ("tail", "head"))
         level = (tail - head)[:depth.bit_length()]
-        room, some = (harness.probe(f"{path}.{name}", 1) for name in ("i__ready", flag))
-        harness.lemma(f"flags_{path.replace('.', '_')}", (level <= depth) & (room == (level != depth)) & (some == (level != 0)))
+        some = harness.probe(f"{path}.{'some' if path.endswith(('bursts', 'buffer')) else 'o__valid'}", 1)
+        harness.lemma(f"flags_{path.replace('.', '_')}", (level <= depth) & (some == (level != 0))
+                      & (harness.probe(f"{path}.i__ready", 1) == (level != depth)))
 
 
 class BurstQueue:
