@@ -97,14 +97,14 @@ def lengths_of_runs(harness: Harness, m: Module) -> None:
         return (size == extent) | (size != 0) & (size <= (1 << 32) - block)
 
     bits = 96 + config.design.has_predictor_memory
-    harness.lemma("wanted", ~harness.probe("load_engine.wanted.full", 1) | right(harness.probe("load_engine.wanted.kept", bits)))
+    harness.lemma("wanted", harness.probe("load_engine.wanted.i__ready", 1) | right(harness.probe("load_engine.wanted.kept", bits)))
     harness.lemma("checked", ~harness.probe(f"{reader}.check.held", 1) | right(harness.probe(f"{reader}.check.checked", 96)))
     low, more = (config.bus_bytes - 1).bit_length(), (config.burst_beats - 1).bit_length()
     for name, owner in (("load", reader), ("fetch", "fetch.reader")):
-        for place, there, burst in (("block", "split.o__valid", "split.o__payload"),
-                                    ("next", "next_burst.full", "next_burst.kept")):
+        for place, there, burst in (("block", harness.probe(f"{owner}.split.o__valid", 1), "split.o__payload"),
+                                    ("next", ~harness.probe(f"{owner}.next_burst.i__ready", 1), "next_burst.kept")):
             payload = harness.probe(f"{owner}.{burst}", 32 - low + more + 1)
-            harness.lemma(f"{place}_{name}", ~harness.probe(f"{owner}.{there}", 1)
+            harness.lemma(f"{place}_{name}", ~there
                           | (payload[:more] + payload[32 - low:32 - low + more] < config.burst_beats))
         address, length = harness.probe(f"{owner}.axi__araddr", 32), harness.probe(f"{owner}.axi__arlen", 8)
         harness.lemma(f"burst_{name}", ~harness.probe(f"{owner}.axi__arvalid", 1)

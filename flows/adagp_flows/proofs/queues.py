@@ -1,15 +1,32 @@
-"""What the writer's queues of bursts hold."""
+"""What queues hold, the writer's of bursts above all."""
 
 from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal
 
-from adagp_hdl.bus.burst_writer import BURSTS
+from adagp_hdl.bus.burst_writer import BURSTS, RUNS, BurstWriter
 
+from .draining import load_reader
 from .harness import Harness
 
 WRITER = "store_engine.writer"
 POINTER = BURSTS.bit_length()  # bits of a pointer into a queue of bursts
 COUNT = 8  # bits of counters of bursts; there are never so many
 _NEVER = Const(0), Const(0)
+
+
+def flags(harness: Harness, m: Module) -> None:
+    """Each queue's registers tell whether it has room, and whether there is something in it: in a queue of block memory
+    behind what is offered."""
+    config = harness.config
+    depths = {f"{WRITER}.{name}": depth for name, depth in (
+        ("runs", RUNS), ("ends", 2 * RUNS), ("lengths", BURSTS), ("bursts", BURSTS), ("buffer", BurstWriter.beats(config)))}
+    depths |= {f"{path}.{name}": config.read_buffer_beats
+               for path in (load_reader(config), "fetch.reader") for name in ("bursts", "buffer")}
+    for path, depth in depths.items():
+        tail, head = (harness.probe(f"{path}.{end}", depth.bit_length()) for end in ("tail", "head"))
+        level = (tail - head)[:depth.bit_length()]
+        some = harness.probe(f"{path}.{'some' if path.endswith(('bursts', 'buffer')) else 'o__valid'}", 1)
+        harness.lemma(f"flags_{path.replace('.', '_')}", (level <= depth) & (some == (level != 0))
+                      & (harness.probe(f"{path}.i__ready", 1) == (level != depth)))
 
 
 class BurstQueue:

@@ -7,15 +7,16 @@ from .handshakes import handshakes
 from .lite import lite
 from .progress import progress
 from .prove import Group
+from .queues import flags
 from .stops import stops
 from .subject import FREE
 from .writes import responses, writes
 
 GROUPS = (
-    Group(name="channels", parts=(handshakes, draining, read_bursts, lengths_of_runs, reads, responses)),
+    Group(name="channels", parts=(handshakes, flags, draining, read_bursts, lengths_of_runs, reads, responses)),
     Group(name="writes", parts=(write_bursts,)),
-    Group(name="data", parts=(draining, writes, stops)),
+    Group(name="data", parts=(flags, draining, writes, stops)),
     Group(name="registers", parts=(lite,)),
     Group(name="answers", parts=(answers.answers,), free=answers.FREE),
     Group(name="counters", parts=(answers.counters,), free=answers.FREE_OF_COUNTERS),
-    Group(name="progress", parts=(progress,), free=(*FREE, "registers")))
+    Group(name="progress", parts=(flags, progress), free=(*FREE, "registers")))

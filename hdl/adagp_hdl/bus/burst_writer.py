@@ -82,8 +82,10 @@ class BurstWriter(wiring.Component):
         connect(m, runs.o, split.i)
         connect(m, flipped(self.data), buffer.i)
         m.d.comb += [
-            check.i.valid.eq(self.run.valid & ends.i.ready), ends.i.valid.eq(self.run.valid & check.i.ready),
-            self.run.ready.eq(check.i.ready & ends.i.ready), ends.i.payload.last.eq(self.run.payload.last),
+            # registers all: with them high, ``check.i.ready`` is too
+            self.run.ready.eq(runs.i.ready & ends.i.ready & ~check.fault.valid),
+            check.i.valid.eq(self.run.valid & self.run.ready), ends.i.valid.eq(self.run.valid & self.run.ready),
+            ends.i.payload.last.eq(self.run.payload.last),
             check.i.payload.run.eq(self.run.payload.run), check.i.payload.extent.eq(self.run.payload.run.bytes),
             check.window_first.eq(self.window_first), check.window_last.eq(self.window_last),
         ]

@@ -10,21 +10,35 @@ from ..memory.attributes import BLOCK, UNCHECKED
 
 class Elastic(wiring.Component):
     """Passes payloads at once, and keeps one that the other side does not take: ``i.ready`` is a register, so paths
-    through ``ready`` end here. One payload per cycle, no latency."""
+    through ``ready`` end here. One payload per cycle, no latency. While ``i.ready`` is low, ``kept`` is what is offered,
+    from a register."""
 
     def __init__(self, shape: ShapeLike):
         self._shape = shape
-        super().__init__({"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape))})
+        super().__init__({"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape)), "kept": Out(shape)})
 
     def elaborate(self, platform):
         m = Module()
-        full = Signal()
+        empty = Signal(init=1)
         kept = Signal(self._shape, reset_less=True)
-        m.d.comb += [self.i.ready.eq(~full), self.o.valid.eq(full | self.i.valid),
-                     Value.cast(self.o.payload).eq(Mux(full, kept, self.i.payload))]
-        m.d.sync += full.eq(self.o.valid & ~self.o.ready)
-        with m.If(~full):
+        m.d.comb += [self.i.ready.eq(empty), self.o.valid.eq(~empty | self.i.valid), self.kept.eq(kept),
+                     Value.cast(self.o.payload).eq(Mux(empty, self.i.payload, kept))]
+        m.d.sync += empty.eq(~self.o.valid | self.o.ready)
+        with m.If(empty):
             m.d.sync += kept.eq(self.i.payload)
+        return m
+
+
+class Successor(wiring.Component):
+    """Whether ``b`` is the number after ``a``, modulo 2**``bits``. Combinational, and a component: with what comes late in view,
+    synthesis would lay it through the comparison."""
+
+    def __init__(self, bits: int):
+        super().__init__({"a": In(bits), "b": In(bits), "o": Out(1)})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.d.comb += self.o.eq((self.a + 1)[:len(self.a)] == self.b)
         return m
 
 
@@ -33,8 +47,8 @@ class Fifo(wiring.Component):
 
     With ``block=False`` it lies in distributed memory and a payload is offered in the cycle after
     it came in; with ``block=True`` it lies in block memory, a payload is offered two cycles after
-    it came in, and there is room for one more. One payload per cycle in and out; neither ``ready``
-    nor ``valid`` depends on the other side in the same cycle.
+    it came in, and there is room for one more. One payload per cycle in and out; ``i.ready``
+    and ``o.valid`` are registers.
     """
 
     def __init__(self, shape: ShapeLike, depth: int, *, block: bool = False):
@@ -54,9 +68,11 @@ class Fifo(wiring.Component):
         pointer_bits = (self._depth - 1).bit_length() + 1
         head = Signal(pointer_bits)
         tail = Signal(pointer_bits)
-        level, take = Signal(pointer_bits), Signal()
+        room = Signal(init=1)
+        some = Signal(name="some") if self._block else self.o.valid
+        take = Signal()
         m.d.comb += [
-            level.eq(tail - head), self.i.ready.eq(~level[-1]),
+            self.i.ready.eq(room),
             write.addr.eq(tail), write.en.eq(self.i.valid & self.i.ready), write.data.eq(self.i.payload),
             read.addr.eq(head), Value.cast(self.o.payload).eq(read.data),
         ]
@@ -64,10 +80,15 @@ class Fifo(wiring.Component):
             m.d.sync += tail.eq(tail + 1)
         with m.If(take):
             m.d.sync += head.eq(head + 1)
+        # what the pointers will say, as registers, behind both sides in one level of logic
+        m.submodules.last_place = last_place = Successor(pointer_bits)
+        m.submodules.last_payload = last_payload = Successor(pointer_bits)
+        m.d.comb += [last_place.a.eq(tail), last_place.b.eq(head ^ self._depth), last_payload.a.eq(head), last_payload.b.eq(tail)]
+        m.d.sync += [room.eq(take | room & ~(self.i.valid & last_place.o)), some.eq(write.en | some & ~(take & last_payload.o))]
         if self._block:
-            m.d.comb += [take.eq((tail != head) & (~self.o.valid | self.o.ready)), read.en.eq(take)]
+            m.d.comb += [take.eq(some & (~self.o.valid | self.o.ready)), read.en.eq(take)]
             with m.If(take | self.o.ready):
                 m.d.sync += self.o.valid.eq(take)
         else:
-            m.d.comb += [self.o.valid.eq(tail != head), take.eq(self.o.valid & self.o.ready)]
+            m.d.comb += take.eq(self.o.valid & self.o.ready)
         return m

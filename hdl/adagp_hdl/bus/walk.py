@@ -1,6 +1,6 @@
 """Addresses of nested loops, without multiplications."""
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -12,7 +12,7 @@ class Loops(wiring.Component):
 
     ``begin`` goes to the first index of all, ``step`` to the next one. ``counts`` must be stable
     from ``begin`` to the last step. ``at_last[i]`` is high while loop i is at its last index,
-    ``ends[i]`` while loops 0 to i are.
+    ``ends[i]`` while loops 0 to i are; both are registers.
     """
 
     def __init__(self, levels: int):
@@ -22,14 +22,18 @@ class Loops(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
+        will_end = 1
         for i in range(self._levels):
-            left, last = Signal(COUNT_BITS, name=f"left{i}", reset_less=True), Signal(name=f"last{i}", reset_less=True)
-            inner_end = self.ends[i - 1] if i else 1
-            m.d.comb += [self.at_last[i].eq(last), self.ends[i].eq(last & inner_end)]
-            with m.If(self.begin | self.step & self.ends[i]):
-                m.d.sync += [left.eq(self.counts[i]), last.eq(self.counts[i] == 1)]
-            with m.Elif(self.step & inner_end):
-                m.d.sync += [left.eq(left - 1), last.eq(left == 2)]
+            left = Signal(COUNT_BITS, name=f"left{i}", reset_less=True)
+            restarts, advances = self.begin | self.ends[i], self.ends[i - 1] if i else 1
+            will_be_last = Mux(restarts, self.counts[i] == 1, Mux(advances, left == 2, self.at_last[i]))
+            will_end &= will_be_last
+            with m.If(self.begin | self.step):
+                m.d.sync += [self.at_last[i].eq(will_be_last), self.ends[i].eq(will_end)]
+                with m.If(restarts):
+                    m.d.sync += left.eq(self.counts[i])
+                with m.Elif(advances):
+                    m.d.sync += left.eq(left - 1)
         return m
 
 

@@ -11,10 +11,10 @@ from .layouts import chunk_layout, target_layout
 
 
 class Aligner(wiring.Component):
-    """Executes chunks. One per cycle as long as the beats are there; two cycles of latency.
+    """Executes chunks. One per cycle as long as the beats are there and ``o.ready`` is high; two cycles of latency.
 
     ``o.data`` holds the elements from the lane of their position on, rotating; a fill value is in all lanes (its upper
-    half, unless it is for the vector memory). ``pending``: a chunk waits that is not for the transposer.
+    half, unless it is for the vector memory). ``pending``: a chunk waits or is offered that is not for the transposer.
     """
 
     def __init__(self, config: AcceleratorConfig):
@@ -31,16 +31,16 @@ class Aligner(wiring.Component):
         current, current_valid = Signal(self._config.bus_bits, reset_less=True), Signal()
         beat = self.beat
         m.d.comb += [
-            go.eq(held & (chunk.fill | current_valid & (~chunk.crosses | beat.valid)) & (~self.o.valid | self.o.ready)),
+            go.eq(held & (chunk.fill | current_valid & (~chunk.crosses | beat.valid)) & self.o.ready),
             self.chunk.ready.eq(~held | go),
-            self.pending.eq(held & ~chunk.target.block),
+            self.pending.eq(held & ~chunk.target.block | self.o.valid & ~self.o.payload.target.block),
             beat.ready.eq(~current_valid | go & ~chunk.fill & (chunk.drops != 0)),
         ]
         with m.If(self.chunk.ready):
             m.d.sync += [held.eq(self.chunk.valid), chunk.eq(self.chunk.payload)]
         with m.If(beat.ready):
             m.d.sync += [current.eq(beat.payload), current_valid.eq(beat.valid & ~(current_valid & chunk.drops[1]))]
-        with m.If(~self.o.valid | self.o.ready):
+        with m.If(self.o.ready):
             m.d.sync += [self.o.valid.eq(go), self.o.payload.target.eq(chunk.target),
                          self.o.payload.data.eq(self._aligned(m, chunk, current))]
         return m

@@ -8,7 +8,7 @@ from adagp.spec.config import AcceleratorConfig
 from adagp.spec.isa import Memory
 
 from ..interfaces import memories_of
-from .layouts import COUNT_BITS, block_columns, chunk_layout, fetched_layout, group_layout, target_layout
+from .layouts import block_columns, chunk_layout, count_bits, fetched_layout, group_layout, target_layout
 
 
 class Chunker(wiring.Component):
@@ -34,20 +34,23 @@ class Chunker(wiring.Component):
         group, held = Signal(group_layout(self._config), reset_less=True), Signal()
         run, fetched = Signal(fetched_layout(self._config), reset_less=True), Signal()  # what is left of a row
         cap, row_cap = Signal.like(target.count, reset_less=True), Mux(run.wide, operands // 2, operands)
-        by_row, go, ends, run_ends = Signal(), Signal(), Signal(), Signal()
-        group_ends, row_ends = Signal(), Signal()
+        row_bits = (operands - 1).bit_length()
+        by_row, of_group, go, ends, run_ends = Signal(), Signal(), Signal(), Signal(), Signal()
+        group_ends, row_ends = Signal(reset_less=True), Signal()
+        group_moves, group_done = Signal(), Signal()  # the next chunk of it or the next group; the latter
         column, row_ready = self._rows(m, by_row & go, ends, run.block_last)
         m.d.comb += [
             by_row.eq(fetched & run.transpose & ~(held & group.fill)),
-            self.chunk.valid.eq(Mux(by_row, row_ready, held & ~group.transpose & (group.fill | fetched))),
+            of_group.eq(~by_row & held & ~group.transpose & (group.fill | fetched)),
+            self.chunk.valid.eq(by_row & row_ready | of_group),
             go.eq(self.chunk.valid & self.chunk.ready),
-            group_ends.eq(group.length <= cap), row_ends.eq(run.elements <= row_cap),
+            row_ends.eq(~run.more[row_bits:].any() & ~(run.wide & run.more[row_bits - 1])),
             ends.eq(Mux(by_row, row_ends, group_ends)), run_ends.eq(ends & (by_row | group.run_last)),
             chunk.fill.eq(~by_row & group.fill), chunk.value.eq(group.value),
             target.block.eq(by_row), target.memory.eq(group.memory),
             target.wide.eq(Mux(by_row, run.wide, group.wide)),
             target.position.eq(Mux(by_row, column, group.position)),
-            target.count.eq(Mux(by_row, Mux(row_ends, run.elements, row_cap), Mux(group_ends, group.length, cap))),
+            target.count.eq(Mux(by_row, Mux(row_ends, run.more + 1, row_cap), Mux(group_ends, group.length, cap))),
             target.last.eq(ends & Mux(by_row, run.block_last, group.last)),
             self.fetched.ready.eq(~fetched | go & run_ends & ~chunk.fill),
             self.column.valid.eq(held & group.transpose),
@@ -55,18 +58,24 @@ class Chunker(wiring.Component):
             self.column.payload.count.eq(group.length), self.column.payload.last.eq(group.last),
         ]
         self._beats(m, go, run_ends, run.phase)
-        m.d.comb += self.group.ready.eq(
-            ~held | self.column.valid & self.column.ready | go & ~by_row & ends)
+        m.d.comb += [
+            group_moves.eq(~held | self.column.valid & self.column.ready | of_group & self.chunk.ready),
+            group_done.eq(~held | group.transpose | group_ends),
+            self.group.ready.eq(group_moves & group_done),
+        ]
         with m.If(self.fetched.ready):
             m.d.sync += [fetched.eq(self.fetched.valid), run.eq(self.fetched.payload)]
         with m.Elif(go & by_row):
-            m.d.sync += run.elements.eq(run.elements - row_cap)
-        with m.If(self.group.ready):
-            following = self.group.payload
-            m.d.sync += [held.eq(self.group.valid), group.eq(following), cap.eq(self._cap(following, following.position))]
-        with m.Elif(go & ~by_row):
-            position = group.position + cap
-            m.d.sync += [group.position.eq(position), group.length.eq(group.length - cap), cap.eq(self._cap(group, position))]
+            m.d.sync += run.more.eq(run.more - row_cap)
+        following = Signal(group.shape())
+        with m.If(group_done):
+            m.d.comb += following.eq(self.group.payload)
+        with m.Else():
+            m.d.comb += [following.eq(group), following.position.eq(group.position + cap),
+                         following.length.eq(group.length - cap)]
+        with m.If(group_moves):
+            most, all_in = self._cap(following)
+            m.d.sync += [held.eq(~group_done | self.group.valid), group.eq(following), cap.eq(most), group_ends.eq(all_in)]
         return m
 
     def _rows(self, m: Module, row_goes, ends, block_last):
@@ -82,14 +91,17 @@ class Chunker(wiring.Component):
         m.d.sync += free.eq(free + self.freed - (row_goes & opens))
         return column, ~opens | (free != 0)
 
-    def _cap(self, group, position):
-        """Most elements of a chunk of ``group`` that begins at ``position``."""
+    def _cap(self, group):
+        """Most elements of the first chunk of ``group``, and whether they are all of it."""
         config = self._config
         lanes = config.vector_lanes
         most = Mux(group.fill, Array(memories_of(config).values())[group.memory],
                    Mux(group.wide, config.bus_operands // 2, config.bus_operands))
-        room = lanes - position[:(lanes - 1).bit_length()]
-        return Mux((group.memory == Memory.VECTOR) & (room < most), room, most)
+        room = lanes - group.position[:(lanes - 1).bit_length()]
+        in_word, bits = group.memory == Memory.VECTOR, count_bits(config)
+        few = group.length[:bits]
+        all_in = ~group.length[bits:].any() & (few <= most) & (~in_word | (few <= room))
+        return Mux(in_word & (room < most), room, most), all_in
 
     def _beats(self, m: Module, go, run_ends, phase):
         """Where in the beats the elements of the chunk lie."""

@@ -104,13 +104,16 @@ class LoadEngine(wiring.Component):
         connect(m, aligner.o, aligned.i)
         connect(m, aligned.o, writer.chunk)
         connect(m, transposer.o, writer.word)
-        chunk, pending = next_chunk.o, Signal()  # one that a column must not overtake
+        # A chunk that a column must not overtake. Beside a column the chunker makes those of blocks only, and what waits in
+        # ``aligned`` waits for the vector memory, as a column does then.
+        pending = Signal()
         m.d.comb += [
-            pending.eq(aligner.pending | chunk.valid & ~chunk.payload.target.block), aligner.beat.valid.eq(reader.data.valid), aligner.beat.payload.eq(reader.data.payload.data),
+            pending.eq(aligner.pending | ~next_chunk.i.ready & ~next_chunk.kept.target.block),
+            aligner.beat.valid.eq(reader.data.valid), aligner.beat.payload.eq(reader.data.payload.data),
             reader.data.ready.eq(aligner.beat.ready), chunker.freed.eq(transposer.freed),
             writer.column.payload.eq(chunker.column.payload), transposer.first_lane.eq(writer.word_lane),
             writer.column.valid.eq(chunker.column.valid & ~pending),
-            chunker.column.ready.eq(writer.column.ready & ~pending),
+            chunker.column.ready.eq(writer.column.ready),  # which follows its valid
         ]
         m.d.comb += [getattr(transposer, name).eq(getattr(writer.block, name))
                      for name in ("write", "row", "column", "count", "last", "data")]

@@ -47,10 +47,10 @@ def group_layout(config: AcceleratorConfig) -> data.StructLayout:
 
 def fetched_layout(config: AcceleratorConfig) -> data.StructLayout:
     """A run that was requested: ``phase`` is the operand within the first beat at which it starts.
-    A run of a transposed load is ``elements`` of a row; ``block_last`` marks the last row."""
+    A run of a transposed load is ``more`` + 1 elements of a row; ``block_last`` marks the last row."""
     return data.StructLayout({
         "phase": (config.bus_operands - 1).bit_length(), "transpose": 1, "wide": 1,
-        "elements": block_columns(config).bit_length(), "block_last": 1})
+        "more": (block_columns(config) - 1).bit_length(), "block_last": 1})
 
 
 def target_layout(config: AcceleratorConfig) -> data.StructLayout:

@@ -91,22 +91,20 @@ class LoadRuns(wiring.Component):
     def _offer(self, m: Module, loops, address, load, active):
         columns = block_columns(self._config)
         offer, misaligned, opening = Signal(), Signal(), Signal()
-        last_column = Signal((columns - 1).bit_length())
         total_bytes = Signal(ADDRESS_BITS, reset_less=True)
-        elements = self.fetched.payload.elements
+        more = self.fetched.payload.more
         m.d.comb += [
             misaligned.eq(address[0] | load.format & address[1]),
             offer.eq(active & ~misaligned),
             self.run.valid.eq(offer & self.fetched.ready), self.fetched.valid.eq(offer & self.run.ready),
             self.fault.valid.eq(active & misaligned), self.fault.cause.eq(FaultCause.MISALIGNED),
             self.fault.address.eq(address),
-            last_column.eq(load.length - 1),
-            elements.eq(Mux(loops.at_last[1], last_column + 1, columns)),
+            more.eq(Mux(loops.at_last[1], load.length - 1, columns - 1)),
             self.fetched.payload.phase.eq(address[1:]),
             self.fetched.payload.transpose.eq(load.transpose), self.fetched.payload.wide.eq(load.format),
             self.fetched.payload.block_last.eq(loops.ends[0]),
             self.run.payload.address.eq(address),
-            self.run.payload.bytes.eq(Mux(load.transpose, run_bytes(elements, 1, load.format), total_bytes)),
+            self.run.payload.bytes.eq(Mux(load.transpose, run_bytes(more + 1, 1, load.format), total_bytes)),
             self.extent.eq(Mux(load.transpose & ~opening, self.run.payload.bytes, total_bytes)),
         ]
         m.d.sync += total_bytes.eq(run_bytes(load.length, Mux(load.dense, load.count0, 1), load.format))

@@ -34,8 +34,9 @@ class Writer(wiring.Component):
     """Writes chunks, and columns with their words, one per cycle; ``block`` and the operand
     memories take everything at once, the vector memory may stall.
 
-    A ``column`` is taken together with a ``word``, and only when no chunk for a memory is offered; lane ``word_lane`` of
-    the word, from there on rotating, is to be its row 0.
+    A ``column`` is taken together with a ``word``, and only when no write of the vector memory waits, even if that is
+    granted; otherwise none may be offered beside a chunk for a memory. Lane ``word_lane`` of the word, from there on
+    rotating, is to be its row 0.
     A write takes place in the cycle after its data was taken, ``done`` is high in the cycle after
     the last one of an instruction.
     """
@@ -59,13 +60,15 @@ class Writer(wiring.Component):
         target = Signal(chunk.target.shape(), reset_less=True)
         lanes = Signal(data.ArrayLayout(OPERAND_BITS, transpose_lanes(config)), reset_less=True)
         converted = self._convert(m)
-        into_memory, by_column = Signal(), Signal()
+        into_memory, by_column, may_stall = Signal(), Signal(), Signal()
         m.d.comb += [
-            free.eq(~held | (target.memory != Memory.VECTOR) | self.vector_write.ready),
+            may_stall.eq(held & (target.memory == Memory.VECTOR)),
+            free.eq(~may_stall | self.vector_write.ready),
             written.eq(held & free),
             into_memory.eq(self.chunk.valid & ~chunk.target.block),
             self.chunk.ready.eq(free | chunk.target.block),
-            by_column.eq(self.column.valid & self.word.valid & free & ~into_memory),
+            # the grant comes late, and behind a column are the chunker's and the transposer's long paths
+            by_column.eq(self.column.valid & self.word.valid & ~may_stall),
             self.column.ready.eq(by_column), self.word.ready.eq(by_column),
         ]
         with m.If(free):

@@ -65,18 +65,18 @@ class StoreGroups(wiring.Component):
 
     def _offer(self, m: Module, store, loops, source, address, active):
         group, run = self.group.payload, self.run.payload
-        opening, misaligned, offer = Signal(), Signal(), Signal()
+        first, misaligned, offer = Signal(), Signal(), Signal()
         total_bytes = Signal(ADDRESS_BITS, reset_less=True)
         m.d.sync += total_bytes.eq(run_bytes(store.length, Mux(store.dense, store.count0, 1), store.format))
         with m.If(loops.begin):
-            m.d.sync += opening.eq(1)
+            m.d.sync += first.eq(1)
         with m.Elif(loops.step):
-            m.d.sync += opening.eq(loops.ends[0])
+            m.d.sync += first.eq(~store.dense | loops.ends[0])
         m.d.comb += [
             misaligned.eq(address[0] | store.format & address[1]),
             offer.eq(active & ~(group.first & misaligned)),
             group.source.eq(source), group.address.eq(address), group.length.eq(store.length),
-            group.wide.eq(store.format), group.first.eq(~store.dense | opening),
+            group.wide.eq(store.format), group.first.eq(first),
             group.last.eq(~store.dense | loops.ends[0]),
             run.run.address.eq(address), run.run.bytes.eq(total_bytes),
             run.last.eq((store.dense | loops.at_last[0]) & loops.at_last[1] & loops.at_last[2]),

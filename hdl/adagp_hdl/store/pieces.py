@@ -26,8 +26,8 @@ class PieceReader(wiring.Component):
     """Makes one piece per cycle. It leaves ``latency`` cycles after its word was requested, together
     with that word: the memory's data must stay until that of the next request.
 
-    A piece is requested only if there is room for the beat that it completes: at first for ``beats``
-    of them; ``freed`` gives room for one more.
+    A piece is requested only if there is room for two beats, the one that it may complete and the one that the piece before
+    it may have: at first for ``beats`` of them; ``freed`` gives room for one more.
     """
 
     def __init__(self, config: AcceleratorConfig, *, latency: int, beats: int):
@@ -44,36 +44,39 @@ class PieceReader(wiring.Component):
         m = Module()
         config = self._config
         operands, lane_bits = config.bus_operands, (config.vector_lanes - 1).bit_length()
-        held, flushing, same_word = Signal(), Signal(), Signal()
+        held, flushing = Signal(), Signal()
         group = Signal(StoreGroup, reset_less=True)
         phase = Signal((operands - 1).bit_length(), reset_less=True)
         wants, go, ends = Signal(), Signal(), Signal()
+        moves, done = Signal(), Signal()  # the next piece or the next group; the latter
         piece = Signal(piece_layout(config))
         count = self._piece(m, piece, group, phase, ends)
         tail = self._tail(group, phase)
         room, has_room = Signal(range(self._beats + 1), init=self._beats), Signal(init=1)
-        due, emits = Signal(), Signal()  # due: the word of the piece must be read
+        next_room, emitted = Signal.like(room), Signal()
+        due = Signal()  # the word of the piece must be read
         m.d.comb += [
             piece.flush.eq(flushing),
-            wants.eq((held | flushing) & has_room), emits.eq(go & piece.emits),
+            wants.eq((held | flushing) & has_room),
             self.vector_read.valid.eq(due & has_room),
             self.vector_read.address.eq(group.source[lane_bits:]),
-            go.eq(wants & (flushing | same_word | self.vector_read.ready)),
-            self.group.ready.eq(~held & ~flushing | go & Mux(flushing, 1, ends & ~tail)),
+            go.eq(wants & (~due | self.vector_read.ready)),
+            moves.eq(~held & ~flushing | go), done.eq(~held | ends & ~tail), self.group.ready.eq(moves & done),
         ]
-        # of the next cycle, from what is known early: the memory's grant comes late
-        m.d.sync += [room.eq(room + self.freed - emits), has_room.eq(self.freed | (room > 1) | (room == 1) & ~emits)]
-        with m.If(go):
-            m.d.sync += [flushing.eq(~flushing & ends & tail), phase.eq(piece.end)]
-        with m.If(self.group.ready):
-            m.d.sync += [held.eq(self.group.valid), due.eq(self.group.valid), group.eq(self.group.payload), same_word.eq(0)]
-            with m.If(self.group.payload.first):
-                m.d.sync += phase.eq(self.group.payload.address[1:])
-        with m.Elif(go):
+        # whether a piece completes a beat is known late, and counted in the cycle after it
+        m.d.comb += next_room.eq(room + self.freed - emitted)
+        m.d.sync += [emitted.eq(go & piece.emits), room.eq(next_room), has_room.eq(next_room > 1)]
+        with m.If(moves):
             next_lane = group.source[:lane_bits] + count
-            m.d.sync += [held.eq(~ends & ~flushing), group.source.eq(group.source + count),
-                         group.length.eq(group.length - count), same_word.eq(next_lane != config.vector_lanes),
-                         due.eq(~ends & (next_lane == config.vector_lanes))]
+            with m.If(held | flushing):
+                m.d.sync += phase.eq(piece.end)
+            with m.If(done):
+                m.d.sync += [held.eq(self.group.valid), due.eq(self.group.valid), flushing.eq(0), group.eq(self.group.payload)]
+                with m.If(self.group.payload.first):
+                    m.d.sync += phase.eq(self.group.payload.address[1:])
+            with m.Else():
+                m.d.sync += [held.eq(~ends), flushing.eq(ends), due.eq(~ends & (next_lane == config.vector_lanes)),
+                             group.source.eq(group.source + count), group.length.eq(group.length - count)]
         self._delay(m, go, piece)
         return m
 
