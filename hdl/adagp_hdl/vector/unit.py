@@ -1,13 +1,14 @@
 """The vector unit: runs ``Vector`` instructions on the vector memory."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
-from amaranth.lib import data, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Out
 
 from adagp.spec.config import AcceleratorConfig
 from adagp.spec.isa import WORDS_IN_FLIGHT, Engine, Function, Opcode
 
+from ..bus.fifo import Elastic
 from ..interfaces import EngineSignature, Report, VectorRead, VectorWrite, instruction_layout
 from ..memory.vector import VectorMemory
 from .lane import LaneControl, VectorLane, decode_control, delay
@@ -40,6 +41,7 @@ class VectorUnit(wiring.Component):
 
     def __init__(self, config: AcceleratorConfig):
         self._lanes = config.vector_lanes
+        self._operands = data.StructLayout({"a": WORD_BITS, "b": WORD_BITS, "reads_b": 1, "lane": range(config.vector_lanes)})
         super().__init__({**EngineSignature(Engine.VECTOR).members,
                           "read_a": Out(VectorRead(self._lanes)), "read_b": Out(VectorRead(self._lanes, selects=True)),
                           "write": Out(VectorWrite(self._lanes)), "report": Out(Report)})
@@ -47,57 +49,58 @@ class VectorUnit(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         pointer = range(2 * self.DEPTH)
-        issued, computed, written = Signal(pointer), Signal(pointer), Signal(pointer)
+        begun, computed, written = Signal(pointer), Signal(pointer), Signal(pointer)
         waiting = Signal()
-        m.d.comb += waiting.eq(issued != written)
+        m.d.comb += waiting.eq(begun != written)
         granted = Signal()
-        step, target, control, active = self._issue(m, (issued - written)[:len(issued)], granted)
+        word, target, control, active = self._walk(m, (begun - written)[:len(begun)], granted)
+        m.submodules.word = elastic = Elastic(self._operands)
+        wiring.connect(m, word, elastic.i)
+        step = self._read(m, elastic.o)
+        begins = word.valid & word.ready
         valid, results = self._compute(m, step, control, waiting)
-        m.d.sync += [issued.eq(issued + step), computed.eq(computed + valid)]
-        written_last = self._write(m, step, target, issued, valid, results, computed, written, granted)
+        m.d.sync += [begun.eq(begun + begins), computed.eq(computed + valid)]
+        written_last = self._write(m, begins, target, begun, valid, results, computed, written, granted)
         m.d.sync += self.done.eq(written_last)
         m.d.comb += [self.busy.eq(active | waiting | self.done), self.quiet.eq(1)]
         return m
 
-    def _issue(self, m: Module, in_flight, granted):
-        """Reads the operands of one word after the other. Returns ``step``, high when all of them are
-        granted, and for that word its :data:`Target` and control; and whether there are any."""
+    def _walk(self, m: Module, in_flight, granted):
+        """Goes from word to word. Returns the stream of their operands, for the one that it hands over its :data:`Target`,
+        the control of the one whose operands were granted a cycle ago, and whether there are any."""
         layout = instruction_layout(Opcode.VECTOR)
         instruction = data.View(layout, self.instruction.payload[:layout.size])
-        active, each, reads_b, step = Signal(), Signal(), Signal(), Signal()
-        behind = Signal(range(self.DEPTH))  # words that may be in flight when the next one is read
-        few = Signal(init=1)  # no more are
-        got_a, got_b = Signal(), Signal()
-        control, target = Signal(LaneControl, reset_less=True), Signal(Target)
-        reports, lane = Signal(reset_less=True), Signal.like(self.read_b.lane, reset_less=True)
+        active, each, begins = Signal(), Signal(), Signal()
+        word = stream.Signature(self._operands).create(path=("walked",))
+        behind = Signal(range(self.DEPTH))  # words that may be in flight when the next one is handed over
+        control, handed, target = (Signal(shape, reset_less=True) for shape in (LaneControl, LaneControl, Target))
+        reports, reads_b, lane = Signal(reset_less=True), Signal(), Signal.like(self.read_b.lane, reset_less=True)
         m.submodules.counter = counter = LoopCounter()
         addresses = {}
         for name in "abd":
             m.submodules[f"address_{name}"] = addresses[name] = address = LoopAddress(WORD_BITS)
             m.d.comb += [
-                address.load.eq(counter.load), address.step.eq(step), address.level.eq(counter.level),
+                address.load.eq(counter.load), address.step.eq(begins), address.level.eq(counter.level),
                 address.start.eq(instruction[name]),
                 *(address.strides[i].eq(instruction[f"{name}_stride{i}"]) for i in range(3))]
-        enabled = active & few
-        done_a = got_a | self.read_a.ready
-        done_b = got_b | self.read_b.ready | ~reads_b
         m.d.comb += [
-            self.read_a.valid.eq(enabled & ~got_a), self.read_a.address.eq(addresses["a"].address),
-            self.read_b.valid.eq(enabled & reads_b & ~got_b), self.read_b.address.eq(addresses["b"].address),
-            self.read_b.lane.eq(lane), target.word.eq(addresses["d"].address), target.reports.eq(reports),
-            target.last.eq(counter.last),
-            step.eq(enabled & done_a & done_b), counter.step.eq(step),
+            word.payload.a.eq(addresses["a"].address), word.payload.b.eq(addresses["b"].address),
+            word.payload.reads_b.eq(reads_b), word.payload.lane.eq(lane), target.word.eq(addresses["d"].address),
+            target.reports.eq(reports), target.last.eq(counter.last),
+            begins.eq(word.valid & word.ready), counter.step.eq(begins),
             *(counter.counts[i].eq(instruction[f"count{i}"]) for i in range(3)),
-            self.instruction.ready.eq(~active | step & counter.last),
+            self.instruction.ready.eq(~active | begins & counter.last),
             counter.load.eq(self.instruction.valid & self.instruction.ready),
         ]
-        kept = Mux(enabled & ~each, self.DEPTH - 1, behind)
-        m.d.sync += [behind.eq(kept), few.eq(Mux(
-            counter.load, self._few(in_flight, step, granted, instruction.behind), self._few(in_flight, step, granted, kept)))]
-        with m.If(enabled):
-            m.d.sync += [got_a.eq(done_a & ~step), got_b.eq(done_b & ~step)]
+        kept = Mux(begins & ~each, self.DEPTH - 1, behind)
+        stays = active & ~(begins & counter.last)
+        m.d.sync += [behind.eq(kept), word.valid.eq(Mux(
+            counter.load, self._few(in_flight, begins, granted, instruction.behind),
+            stays & self._few(in_flight, begins, granted, kept)))]
         with m.If(self.instruction.ready):
             m.d.sync += active.eq(self.instruction.valid)
+        with m.If(word.ready):  # else the operands of the word before are still awaited
+            m.d.sync += handed.eq(control)
         with m.If(counter.load):
             fields = decode_control(instruction)
             term_b = fields["term_b"] | fields["term_shared"]
@@ -107,17 +110,30 @@ class VectorUnit(wiring.Component):
                 lane.eq(instruction.lane), *(control[name].eq(value) for name, value in fields.items()),
                 reads_b.eq(term_b & (instruction.function <= Function.EQUAL)
                            | (fields["factor_b"] | fields["factor_shared"]) & (instruction.function == Function.ARITHMETIC))]
-        return step, target, control, active
+        return word, target, handed, active
 
     @staticmethod
-    def _few(in_flight, step, granted, most):
-        """Whether at most ``most`` words are in flight in the next cycle. ``step`` and ``granted`` are known late."""
+    def _few(in_flight, begins, granted, most):
+        """Whether at most ``most`` words are in flight in the next cycle. ``granted`` is known late."""
         same, fewer, more = in_flight <= most, in_flight <= most + 1, in_flight < most
-        return Mux(step, Mux(granted, same, more), Mux(granted, fewer, same))
+        return Mux(granted, Mux(begins, same, fewer), Mux(begins, more, same))
+
+    def _read(self, m: Module, word):
+        """Reads the operands of one word after the other. Returns ``step``, high when all of them are granted."""
+        got_a, got_b, step = Signal(), Signal(), Signal()
+        done_a = got_a | self.read_a.ready
+        done_b = got_b | self.read_b.ready | ~word.payload.reads_b
+        m.d.comb += [
+            self.read_a.valid.eq(word.valid & ~got_a), self.read_a.address.eq(word.payload.a),
+            self.read_b.valid.eq(word.valid & word.payload.reads_b & ~got_b), self.read_b.address.eq(word.payload.b),
+            self.read_b.lane.eq(word.payload.lane), step.eq(word.valid & done_a & done_b), word.ready.eq(done_a & done_b)]
+        with m.If(word.valid):
+            m.d.sync += [got_a.eq(done_a & ~step), got_b.eq(done_b & ~step)]
+        return step
 
     def _compute(self, m: Module, step, control, waiting):
         """The lanes run while any word is between its read and its write."""
-        late, control = data.View(LaneControl, delay(m, control.as_value(), VectorMemory.LATENCY)), Signal(LaneControl)
+        late, control = data.View(LaneControl, delay(m, control.as_value(), VectorMemory.LATENCY - 1)), Signal(LaneControl)
         m.d.comb += control.eq(late)
         for scalar in ("factor", "term"):
             with m.If(late[f"{scalar}_shared"]):
@@ -133,12 +149,12 @@ class VectorUnit(wiring.Component):
         m.d.sync += stages.eq(Cat(step, stages))
         return stages[-1], Cat(lane.o for lane in lanes)
 
-    def _write(self, m: Module, step, target, issued, valid, results, computed, written, granted):
-        """Results queue up for the memory, with the targets that were put aside when issued."""
+    def _write(self, m: Module, begins, target, begun, valid, results, computed, written, granted):
+        """Results queue up for the memory, with the targets that were put aside before."""
         waits, place = Signal(), Signal(Target)
         m.submodules.targets = targets = Memory(shape=Target, depth=self.DEPTH, init=[])
         m.submodules.results = queue = Memory(shape=unsigned(len(results)), depth=self.DEPTH, init=[])
-        for memory, index, enable, value in ((targets, issued, step, target), (queue, computed, valid, results)):
+        for memory, index, enable, value in ((targets, begun, begins, target), (queue, computed, valid, results)):
             port = memory.write_port()
             m.d.comb += [port.en.eq(enable), port.addr.eq(index[:-1]), port.data.eq(value)]
         here, ahead, result = targets.read_port(domain="comb"), targets.read_port(domain="comb"), queue.read_port(domain="comb")
