@@ -101,11 +101,12 @@ class Host:
         return int(self.dut.table__data.value)
 
     async def put(self, path, value):
-        """A write by the phase controller."""
+        """A write by the phase controller, until its port shows it."""
         self.dut.table__write.value, self.dut.table__write_address.value = 1, word(path)
         self.dut.table__write_data.value = value
         await RisingEdge(self.dut.clk)
         self.dut.table__write.value = 0
+        await RisingEdge(self.dut.clk)
         self.stored[path] = value
 
     async def report(self, index, value):
@@ -360,6 +361,7 @@ async def reports_are_taken_at_any_time(dut, stall):
                 await host.report(index, value)
                 reported[index] = value
                 if index == 0:
+                    await RisingEdge(dut.clk)
                     await FallingEdge(dut.clk)
                     assert int(dut.quality_0.value) == value
             else:
