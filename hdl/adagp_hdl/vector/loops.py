@@ -44,13 +44,13 @@ class LoopCounter(wiring.Component):
 
 class LoopAddress(wiring.Component):
     """``start + Σ i·strides[i]`` modulo 2**bits for the indices of a :class:`LoopCounter` that
-    shares ``load``, ``step`` and ``level``."""
+    shares ``load``, ``step`` and ``level``; ``next_address`` is the one of the next cycle."""
 
     def __init__(self, bits: int):
         self._bits = bits
         super().__init__({
             "load": In(1), "start": In(bits), "strides": In(data.ArrayLayout(bits, LEVELS)),
-            "step": In(1), "level": In(2), "address": Out(bits)})
+            "step": In(1), "level": In(2), "address": Out(bits), "next_address": Out(bits)})
 
     def elaborate(self, platform):
         m = Module()
@@ -61,11 +61,13 @@ class LoopAddress(wiring.Component):
             for i in range(LEVELS):
                 with m.Case(i) if i < LEVELS - 1 else m.Default():
                     m.d.comb += [origin.eq(origins[i]), stride.eq(strides[i])]
-        m.d.comb += following.eq(origin + stride)
+        m.d.comb += [following.eq(origin + stride), self.next_address.eq(self.address)]
         with m.If(self.load):
+            m.d.comb += self.next_address.eq(self.start)
             m.d.sync += [each.eq(self.start) for each in origins]
             m.d.sync += [kept.eq(value) for kept, value in zip(strides, self.strides)]
         with m.Elif(self.step):
+            m.d.comb += self.next_address.eq(following)
             for i, each in enumerate(origins):
                 with m.If(self.level >= i):
                     m.d.sync += each.eq(following)

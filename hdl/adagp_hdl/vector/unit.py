@@ -1,14 +1,15 @@
 """The vector unit: runs ``Vector`` instructions on the vector memory."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
-from amaranth.lib import data, stream, wiring
+from dataclasses import dataclass
+
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, unsigned
+from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Out
 
 from adagp.spec.config import AcceleratorConfig
 from adagp.spec.isa import WORDS_IN_FLIGHT, Engine, Function, Opcode
 
-from ..bus.fifo import Elastic
 from ..interfaces import EngineSignature, Report, VectorRead, VectorWrite, instruction_layout
 from ..memory.vector import VectorMemory
 from .lane import LaneControl, VectorLane, decode_control, delay
@@ -18,6 +19,16 @@ WORD_BITS = 16
 
 #: Where a result goes: to ``word`` of the memory, or if it ``reports`` to the register of that index.
 Target = data.StructLayout({"word": WORD_BITS, "reports": 1, "last": 1})
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Word:
+    """Whether the word that begins reads b, and where one that begins in the next cycle reads."""
+
+    reads_b: Signal
+    next_a: Signal
+    next_b: Signal
+    next_lane: Value
 
 
 class VectorUnit(wiring.Component):
@@ -41,7 +52,6 @@ class VectorUnit(wiring.Component):
 
     def __init__(self, config: AcceleratorConfig):
         self._lanes = config.vector_lanes
-        self._operands = data.StructLayout({"a": WORD_BITS, "b": WORD_BITS, "reads_b": 1, "lane": range(config.vector_lanes)})
         super().__init__({**EngineSignature(Engine.VECTOR).members,
                           "read_a": Out(VectorRead(self._lanes)), "read_b": Out(VectorRead(self._lanes, selects=True)),
                           "write": Out(VectorWrite(self._lanes)), "report": Out(Report)})
@@ -52,12 +62,9 @@ class VectorUnit(wiring.Component):
         begun, computed, written = Signal(pointer), Signal(pointer), Signal(pointer)
         waiting = Signal()
         m.d.comb += waiting.eq(begun != written)
-        granted = Signal()
-        word, target, control, active = self._walk(m, (begun - written)[:len(begun)], granted)
-        m.submodules.word = elastic = Elastic(self._operands)
-        wiring.connect(m, word, elastic.i)
-        step = self._read(m, elastic.o)
-        begins = word.valid & word.ready
+        begins, held, granted = Signal(name="begins"), Signal(name="held"), Signal(name="granted")
+        word, target, control, active = self._walk(m, (begun - written)[:len(begun)], begins, held, granted)
+        step = self._read(m, word, begins, held)
         valid, results = self._compute(m, step, control, waiting)
         m.d.sync += [begun.eq(begun + begins), computed.eq(computed + valid)]
         written_last = self._write(m, begins, target, begun, valid, results, computed, written, granted)
@@ -65,14 +72,14 @@ class VectorUnit(wiring.Component):
         m.d.comb += [self.busy.eq(active | waiting | self.done), self.quiet.eq(1)]
         return m
 
-    def _walk(self, m: Module, in_flight, granted):
-        """Goes from word to word. Returns the stream of their operands, for the one that it hands over its :data:`Target`,
-        the control of the one whose operands were granted a cycle ago, and whether there are any."""
+    def _walk(self, m: Module, in_flight, begins, held, granted):
+        """Goes from word to word: ``begins``, a register, is high with each; so it is not in the cycle after ``held``. Returns the
+        word, its :data:`Target`, the control of the one whose operands were granted a cycle ago, and whether there are any."""
         layout = instruction_layout(Opcode.VECTOR)
         instruction = data.View(layout, self.instruction.payload[:layout.size])
-        active, each, begins = Signal(), Signal(), Signal()
-        word = stream.Signature(self._operands).create(path=("walked",))
-        behind = Signal(range(self.DEPTH))  # words that may be in flight when the next one is handed over
+        active, each = Signal(), Signal()
+        behind = Signal(range(self.DEPTH))  # words that may be in flight when the next one begins
+        goes_on = Signal(init=1)  # the operands of the word before are granted
         control, handed, target = (Signal(shape, reset_less=True) for shape in (LaneControl, LaneControl, Target))
         reports, reads_b, lane = Signal(reset_less=True), Signal(), Signal.like(self.read_b.lane, reset_less=True)
         m.submodules.counter = counter = LoopCounter()
@@ -84,22 +91,20 @@ class VectorUnit(wiring.Component):
                 address.start.eq(instruction[name]),
                 *(address.strides[i].eq(instruction[f"{name}_stride{i}"]) for i in range(3))]
         m.d.comb += [
-            word.payload.a.eq(addresses["a"].address), word.payload.b.eq(addresses["b"].address),
-            word.payload.reads_b.eq(reads_b), word.payload.lane.eq(lane), target.word.eq(addresses["d"].address),
-            target.reports.eq(reports), target.last.eq(counter.last),
-            begins.eq(word.valid & word.ready), counter.step.eq(begins),
+            target.word.eq(addresses["d"].address), target.reports.eq(reports), target.last.eq(counter.last),
+            counter.step.eq(begins),
             *(counter.counts[i].eq(instruction[f"count{i}"]) for i in range(3)),
             self.instruction.ready.eq(~active | begins & counter.last),
             counter.load.eq(self.instruction.valid & self.instruction.ready),
         ]
         kept = Mux(begins & ~each, self.DEPTH - 1, behind)
         stays = active & ~(begins & counter.last)
-        m.d.sync += [behind.eq(kept), word.valid.eq(Mux(
-            counter.load, self._few(in_flight, begins, granted, instruction.behind),
-            stays & self._few(in_flight, begins, granted, kept)))]
+        may = Mux(counter.load, self._few(in_flight, begins, granted, instruction.behind),
+                  stays & self._few(in_flight, begins, granted, kept))
+        m.d.sync += [behind.eq(kept), begins.eq(may & ~held), goes_on.eq(~held)]
         with m.If(self.instruction.ready):
             m.d.sync += active.eq(self.instruction.valid)
-        with m.If(word.ready):  # else the operands of the word before are still awaited
+        with m.If(goes_on):
             m.d.sync += handed.eq(control)
         with m.If(counter.load):
             fields = decode_control(instruction)
@@ -110,6 +115,8 @@ class VectorUnit(wiring.Component):
                 lane.eq(instruction.lane), *(control[name].eq(value) for name, value in fields.items()),
                 reads_b.eq(term_b & (instruction.function <= Function.EQUAL)
                            | (fields["factor_b"] | fields["factor_shared"]) & (instruction.function == Function.ARITHMETIC))]
+        word = _Word(reads_b=reads_b, next_a=addresses["a"].next_address, next_b=addresses["b"].next_address,
+                     next_lane=Mux(counter.load, instruction.lane, lane))
         return word, target, handed, active
 
     @staticmethod
@@ -118,18 +125,18 @@ class VectorUnit(wiring.Component):
         same, fewer, more = in_flight <= most, in_flight <= most + 1, in_flight < most
         return Mux(granted, Mux(begins, same, fewer), Mux(begins, more, same))
 
-    def _read(self, m: Module, word):
-        """Reads the operands of one word after the other. Returns ``step``, high when all of them are granted."""
-        got_a, got_b, step = Signal(), Signal(), Signal()
-        done_a = got_a | self.read_a.ready
-        done_b = got_b | self.read_b.ready | ~word.payload.reads_b
-        m.d.comb += [
-            self.read_a.valid.eq(word.valid & ~got_a), self.read_a.address.eq(word.payload.a),
-            self.read_b.valid.eq(word.valid & word.payload.reads_b & ~got_b), self.read_b.address.eq(word.payload.b),
-            self.read_b.lane.eq(word.payload.lane), step.eq(word.valid & done_a & done_b), word.ready.eq(done_a & done_b)]
-        with m.If(word.valid):
-            m.d.sync += [got_a.eq(done_a & ~step), got_b.eq(done_b & ~step)]
-        return step
+    def _read(self, m: Module, word: _Word, begins, held):
+        """Reads the operands of a word from the cycle in which it ``begins`` to the first that is not ``held``. Returns
+        ``step``, high when all of them are granted."""
+        waits_a, waits_b = Signal(), Signal()  # what has been refused
+        refused_a, refused_b = self.read_a.valid & ~self.read_a.ready, self.read_b.valid & ~self.read_b.ready
+        m.d.comb += [self.read_a.valid.eq(begins | waits_a), self.read_b.valid.eq(begins & word.reads_b | waits_b),
+                     held.eq(refused_a | refused_b)]
+        m.d.sync += [waits_a.eq(refused_a), waits_b.eq(refused_b)]
+        with m.If(~held):
+            m.d.sync += [self.read_a.address.eq(word.next_a), self.read_b.address.eq(word.next_b),
+                         self.read_b.lane.eq(word.next_lane)]
+        return (begins | waits_a | waits_b) & ~held
 
     def _compute(self, m: Module, step, control, waiting):
         """The lanes run while any word is between its read and its write."""
