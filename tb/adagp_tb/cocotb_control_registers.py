@@ -308,18 +308,19 @@ async def hardware_and_software_share_batch_and_bases(dut):
         await FallingEdge(dut.clk)
         host.check_ports()
         assert await host.read(offset(path)) == host.stored[path] == await host.look_up(path)
-        strobes = []
+        shown = []  # by BATCH, and whether software has just written it
 
-        async def watch(strobes=strobes):
+        async def watch(shown=shown):
             while True:
                 await FallingEdge(dut.clk)
-                strobes.append(int(dut.batch_written.value))
+                shown.append((int(dut.batch.value), int(dut.batch_written.value)))
 
         watcher = cocotb.start_soon(watch())
         await host.write_register(path, 77)
         await ClockCycles(dut.clk, 3)
         watcher.cancel()
-        assert sum(strobes) == (path == "BATCH")
+        first = [cycle for cycle, (batch, _) in enumerate(shown) if batch == 77][:path == "BATCH"]
+        assert [cycle for cycle, (_, strobe) in enumerate(shown) if strobe] == first
         host.stored[path] = 77
         host.check_ports()
 

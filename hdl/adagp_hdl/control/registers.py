@@ -41,9 +41,10 @@ class RegisterFile(wiring.Component):
       ``<port>_clear``, one bit that clears all of it.
 
     Of QUALITY only the first is a port, an output: ``report_valid`` puts ``report_value`` into
-    QUALITY[``report_index``] within the cycle, always. Ports show what is written, by whomever, two cycles later, when
-    ``batch_written`` is high for one cycle if software has written BATCH. Counters are read through ``counter_read``, high with ``counter_index`` until
-    ``counter_valid`` answers with ``counter_value``. Reading LO keeps HI for the next read of the same counter's HI.
+    QUALITY[``report_index``] within the cycle, always. Ports show two cycles later what was written, by whomever;
+    in the first cycle in which BATCH shows what software has written, ``batch_written`` is high. Counters are read
+    through ``counter_read``, high with ``counter_index`` until ``counter_valid`` answers with ``counter_value``.
+    Reading LO keeps HI for the next read of the same counter's HI.
 
     One write and one read at a time; AW and W may come in any order. A write happens in the cycle
     after the later of the two, a read answers in four cycles, a counter when it is there; both

@@ -37,11 +37,12 @@ class VectorUnit(wiring.Component):
     One word per cycle if the memory grants it: ``a`` and ``b`` in one bank take two cycles per
     word, and only operands that the function looks at are read. A word is written ``LATENCY``
     cycles after its last operand was granted, or later if the write is refused; up to ``DEPTH``
-    words are between the two. Instructions follow each other without a gap, but that they keep the
+    words are between the two. An instruction is taken in the first cycle in which the last word
+    of the one before is read, so they follow each other without a gap, but that they keep the
     distance that ``behind`` and ``each`` ask for: a word may be read in the cycle after it was
-    written, so a chain of dependent one-word instructions takes ``LATENCY + 1`` cycles each. ``done`` comes one
-    cycle after the last write. What a REPORT reports leaves through ``report`` in its place among
-    the writes.
+    written, so a chain of dependent one-word instructions takes ``LATENCY + 1`` cycles each. ``done``
+    comes one cycle after the last write. What a REPORT reports leaves through ``report`` in its
+    place among the writes.
 
     The read data of :class:`adagp_hdl.memory.vector.VectorMemory` stay until the next grant; the
     unit relies on that. It has no bus, so ``halt`` means nothing to it, and no faults.
