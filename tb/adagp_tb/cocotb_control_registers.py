@@ -101,11 +101,12 @@ class Host:
         return int(self.dut.table__data.value)
 
     async def put(self, path, value):
-        """A write by the phase controller."""
+        """A write by the phase controller, until its port shows it."""
         self.dut.table__write.value, self.dut.table__write_address.value = 1, word(path)
         self.dut.table__write_data.value = value
         await RisingEdge(self.dut.clk)
         self.dut.table__write.value = 0
+        await RisingEdge(self.dut.clk)
         self.stored[path] = value
 
     async def report(self, index, value):
@@ -307,18 +308,19 @@ async def hardware_and_software_share_batch_and_bases(dut):
         await FallingEdge(dut.clk)
         host.check_ports()
         assert await host.read(offset(path)) == host.stored[path] == await host.look_up(path)
-        strobes = []
+        shown = []  # by BATCH, and whether software has just written it
 
-        async def watch(strobes=strobes):
+        async def watch(shown=shown):
             while True:
                 await FallingEdge(dut.clk)
-                strobes.append(int(dut.batch_written.value))
+                shown.append((int(dut.batch.value), int(dut.batch_written.value)))
 
         watcher = cocotb.start_soon(watch())
         await host.write_register(path, 77)
         await ClockCycles(dut.clk, 3)
         watcher.cancel()
-        assert sum(strobes) == (path == "BATCH")
+        first = [cycle for cycle, (batch, _) in enumerate(shown) if batch == 77][:path == "BATCH"]
+        assert [cycle for cycle, (_, strobe) in enumerate(shown) if strobe] == first
         host.stored[path] = 77
         host.check_ports()
 
@@ -360,6 +362,7 @@ async def reports_are_taken_at_any_time(dut, stall):
                 await host.report(index, value)
                 reported[index] = value
                 if index == 0:
+                    await RisingEdge(dut.clk)
                     await FallingEdge(dut.clk)
                     assert int(dut.quality_0.value) == value
             else:

@@ -20,7 +20,7 @@ PORTS = {"batches": "BATCHES", "warmup_batches": "WARMUP_BATCHES", "batch": "BAT
          "raise_at": "ADAPTIVE.RAISE", "lower_at": "ADAPTIVE.LOWER", "patience": "ADAPTIVE.PATIENCE",
          "bounds": "ADAPTIVE.BOUNDS"}
 WORDS = {word(path): path for path, register in REGISTERS.items() if kept_in_memory(register)}
-INTERVAL = 26
+INTERVAL = 27
 
 
 def simulate(dut, bench):

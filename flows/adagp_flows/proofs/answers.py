@@ -11,7 +11,7 @@ _FILL = 256  # cycles after a reset in which the storage of the registers is fil
 _LOOK_UPS = 17  # cycles in a row in which the phase controller reads that storage: a ratio, then eight bases and steps
 _READ, _WRITE = _LOOK_UPS + 3, 3  # cycles
 _STATES = 5  # of what reads registers
-_WALK = 11  # the state of the phase controller while bases move
+_WALK = 12  # the state of the phase controller while bases move
 
 #: All but the registers and the phase controller.
 FREE = (*(name for name in subject.FREE if "." not in name and name != "phases"),

@@ -22,7 +22,7 @@ class Dispatch(wiring.Component):
 
     An instruction is checked one cycle after it is there and leaves for its queue in the next if
     there is room. What ends a program (``End``, an illegal instruction, no instruction left) waits
-    until all engines are idle: everything before it has had its effects. Then ``done`` is high for
+    until all engines have been idle for a cycle: everything before it has had its effects. Then ``done`` is high for
     one cycle, or ``fault`` until a reset: ILLEGAL_INSTRUCTION, OVERRUN, TOKEN (tokens left over).
     A counter of tokens that overflows is a TOKEN fault in the next cycle. When no queue and no engine can ever
     move again the fault is DEADLOCK, with the address of the first instruction that is not in a
@@ -50,9 +50,10 @@ class Dispatch(wiring.Component):
         checked = Signal()
         legal = Signal()
         ends = Signal()
-        all_idle = Cat(queue.idle for queue in queues.values()).all()
+        all_idle = Signal()  # a cycle ago, and no instruction has left since if the one that is checked ends the program
         m.d.comb += legality.instruction.eq(word)
-        m.d.sync += [checked.eq(self.i.valid & ~self.i.ready), legal.eq(legality.legal & ~self.i.payload.overrun),
+        m.d.sync += [all_idle.eq(Cat(queue.idle for queue in queues.values()).all()),
+                     checked.eq(self.i.valid & ~self.i.ready), legal.eq(legality.legal & ~self.i.payload.overrun),
                      ends.eq(~legality.legal | self.i.payload.overrun | (word[:4] == Opcode.END))]
 
         with m.If(checked & ~self.halt):

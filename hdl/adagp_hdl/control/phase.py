@@ -30,7 +30,7 @@ class PhaseController(wiring.Component):
     batch BATCH counts up (without ``evaluate``) and ORDER and the bases move, see :class:`EpochWalker`.
 
     ``running`` is high from the request to the end of a program, ``phase`` holds the running or last
-    one, ``k`` is that of the running cycle. Between two batches lie 26 cycles that belong to none. After
+    one, ``k`` is that of the running cycle. Between two batches lie 27 cycles that belong to none. After
     ``halt`` no program begins; ``quiet`` is high when the registers belong to whole batches.
     """
 
@@ -130,14 +130,16 @@ class PhaseController(wiring.Component):
             with m.State("RUN"):
                 m.d.comb += self.running.eq(1)
                 with m.If(self.batch_done):
-                    self._look_up(m, _ROW_BATCHES + 2 * schedule.row)
                     m.next = "BOUNDARY"
                     with m.If(is_batch):
                         m.next = "BATCH"
             with m.State("BATCH"):
-                m.d.sync += schedule.row_batches.eq(self.table.data)
+                self._look_up(m, _ROW_BATCHES + 2 * schedule.row)
+                m.next = "ROW"
                 m.d.comb += [self.table.write.eq(chosen != Phase.EVALUATE),
                              self.table.write_address.eq(word("BATCH")), self.table.write_data.eq(self.batch + 1)]
+            with m.State("ROW"):
+                m.d.sync += schedule.row_batches.eq(self.table.data)
                 m.next = "SCHEDULE"
             with m.State("SCHEDULE"):
                 m.d.comb += [walker.start.eq(1), schedule.complete.eq((chosen == Phase.GP) | (chosen == Phase.BP))]
@@ -148,7 +150,7 @@ class PhaseController(wiring.Component):
             with m.State("WALK"):
                 with m.If(~walker.busy):
                     m.next = "BOUNDARY"
-        m.d.comb += self.quiet.eq(~Cat(map(machine.ongoing, ("BATCH", "SCHEDULE", "RATIO", "WALK"))).any())
+        m.d.comb += self.quiet.eq(~Cat(map(machine.ongoing, ("BATCH", "ROW", "SCHEDULE", "RATIO", "WALK"))).any())
         return m
 
     def _share_table(self, m: Module, schedule: ScheduleFollower, walker: EpochWalker):

@@ -41,12 +41,13 @@ class RegisterFile(wiring.Component):
       ``<port>_clear``, one bit that clears all of it.
 
     Of QUALITY only the first is a port, an output: ``report_valid`` puts ``report_value`` into
-    QUALITY[``report_index``] within the cycle, always. ``batch_written`` is high for one cycle after software
-    has written BATCH. Counters are read through ``counter_read``, high with ``counter_index`` until
-    ``counter_valid`` answers with ``counter_value``. Reading LO keeps HI for the next read of the same counter's HI.
+    QUALITY[``report_index``] within the cycle, always. Ports show two cycles later what was written, by whomever;
+    in the first cycle in which BATCH shows what software has written, ``batch_written`` is high. Counters are read
+    through ``counter_read``, high with ``counter_index`` until ``counter_valid`` answers with ``counter_value``.
+    Reading LO keeps HI for the next read of the same counter's HI.
 
-    One write and one read at a time; AW and W may come in any order. A write takes effect two
-    cycles after the later of the two, a read answers in four cycles, a counter when it is there; both
+    One write and one read at a time; AW and W may come in any order. A write happens in the cycle
+    after the later of the two, a read answers in four cycles, a counter when it is there; both
     wait while ``table`` or reports have the memory, and for 256 cycles after a reset. Unmapped addresses
     read 0; every response is OKAY. No ready depends on a valid.
     """
@@ -69,20 +70,21 @@ class RegisterFile(wiring.Component):
         wiring.connect(m, wiring.flipped(self.table), memory.table)
         m.d.comb += [memory.report_valid.eq(self.report_valid), memory.report_index.eq(self.report_index),
                      memory.report_value.eq(self.report_value)]
-        write, address, value, mask = self._write_channel(m, memory)
+        self._write_channel(m, memory)
+        written = memory.written
         for register in _ported():
             if kept_in_memory(register):
-                self._follow(m, register, memory.stored)
+                self._follow(m, register, written)
             elif _kind(register) != "input":
-                written = Signal(name=f"write_{port(register.path)}")
-                m.d.comb += written.eq(write & (address == register.offset >> 2))
-                self._store(m, register, written, value, mask)
-        m.d.sync += self.batch_written.eq(write & (address == REGISTERS["BATCH"].offset >> 2))
+                here = Signal(name=f"write_{port(register.path)}")
+                m.d.comb += here.eq(written.by_host & (written.address == register.offset >> 2))
+                self._store(m, register, here, written.data, Cat(bit.replicate(8) for bit in written.mask))
+        m.d.sync += self.batch_written.eq(written.by_host & (written.address == word("BATCH")))
         self._read_channel(m, memory)
         return m
 
     def _write_channel(self, m: Module, memory):
-        """Collects address and data; returns write strobe, word address, data and bit mask."""
+        """Collects address and data of a write."""
         bus = self.bus
         address = Signal(10, reset_less=True)
         value = Signal(32, reset_less=True)
@@ -101,16 +103,15 @@ class RegisterFile(wiring.Component):
             m.d.sync += [has_address.eq(0), has_data.eq(0), bus.bvalid.eq(1)]
         with m.Elif(bus.bready):
             m.d.sync += bus.bvalid.eq(0)
-        return write, address, value, Cat(bit.replicate(8) for bit in strobe)
 
-    def _follow(self, m: Module, register: Register, stored):
+    def _follow(self, m: Module, register: Register, written):
         """A register in memory that others need at any time has a copy."""
         copy = Signal(32, init=reset_value(register), name=f"copy_{port(register.path)}")
         m.d.comb += getattr(self, port(register.path)).eq(copy)
-        with m.If(stored.address == word(register.path)):
+        with m.If(written.address == word(register.path)):
             for i in range(4):
-                with m.If(stored.mask[i]):
-                    m.d.sync += copy.word_select(i, 8).eq(stored.data.word_select(i, 8))
+                with m.If(written.mask[i]):
+                    m.d.sync += copy.word_select(i, 8).eq(written.data.word_select(i, 8))
 
     def _store(self, m: Module, register: Register, written, value, mask):
         """A register in flip-flops."""

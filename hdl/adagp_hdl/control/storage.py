@@ -55,7 +55,10 @@ class RegisterMemory(wiring.Component):
     host's ``write`` (bytes in ``mask``) happens in the cycle in which ``write_ready`` is high too, its
     ``read`` where ``read_ready`` is; ``data`` follows in the next cycle. Offsets count words of the
     register map; ``data`` is 0 where none lies in the memory, and ``write`` changes nothing
-    there. A report is always accepted. ``stored`` shows what is written in this cycle.
+    there. A report is always accepted.
+
+    ``written`` shows a cycle later what was written, by :func:`word`: changes of words in the memory and all that the host
+    (``by_host``) writes at an offset below QUALITY, where the words of registers elsewhere are their offsets.
     """
 
     table: In(TableSignature())
@@ -71,7 +74,7 @@ class RegisterMemory(wiring.Component):
     report_valid: In(1)
     report_index: In(range(len(REPORTS)))
     report_value: In(32)
-    stored: Out(wiring.Signature({"mask": Out(4), "address": Out(WORD_BITS), "data": Out(32)}))
+    written: Out(wiring.Signature({"mask": Out(4), "address": Out(WORD_BITS), "data": Out(32), "by_host": Out(1)}))
 
     def elaborate(self, platform):
         m = Module()
@@ -86,7 +89,7 @@ class RegisterMemory(wiring.Component):
         return m
 
     def _write(self, m: Module, port, sweep, ready):
-        stored, resets, writable = self.stored, Signal(32), Signal()
+        resets, writable, accepted, mask = Signal(32), Signal(), Signal(), Signal(4)
         with m.Switch(sweep):
             for register in REGISTERS.values():
                 if kept_in_memory(register) and (value := reset_value(register)):
@@ -98,17 +101,18 @@ class RegisterMemory(wiring.Component):
                 m.d.comb += writable.eq(1)
         m.d.comb += [
             self.write_ready.eq(ready & ~self.report_valid & ~self.table.write),
-            stored.address.eq(self.write_offset), stored.data.eq(self.write_data),
-            stored.mask.eq(Mux(self.write & writable & self.write_ready, self.write_mask, 0))]
+            accepted.eq(self.write & self.write_ready & (self.write_offset < _CONFIGURATION)),
+            port.addr.eq(self.write_offset), port.data.eq(self.write_data), mask.eq(Mux(accepted, self.write_mask, 0)),
+            port.en.eq(Mux(accepted & writable, self.write_mask, 0))]
         with m.If(self.table.write):
-            m.d.comb += [stored.address.eq(self.table.write_address), stored.data.eq(self.table.write_data),
-                         stored.mask.eq(-1)]
+            m.d.comb += [port.addr.eq(self.table.write_address), port.data.eq(self.table.write_data), port.en.eq(-1), mask.eq(-1)]
         with m.If(self.report_valid):
-            m.d.comb += [stored.address.eq(_CONFIGURATION | self.report_index), stored.data.eq(self.report_value),
-                         stored.mask.eq(-1)]
+            m.d.comb += [port.addr.eq(_CONFIGURATION | self.report_index), port.data.eq(self.report_value),
+                         port.en.eq(-1), mask.eq(-1)]
         with m.If(~ready):
-            m.d.comb += [stored.address.eq(sweep), stored.data.eq(resets), stored.mask.eq(-1)]
-        m.d.comb += [port.addr.eq(stored.address), port.data.eq(stored.data), port.en.eq(stored.mask)]
+            m.d.comb += [port.addr.eq(sweep), port.data.eq(resets), port.en.eq(-1), mask.eq(-1)]
+        m.d.sync += [self.written.address.eq(port.addr), self.written.data.eq(port.data), self.written.mask.eq(mask),
+                     self.written.by_host.eq(accepted)]
 
     def _read(self, m: Module, port, ready):
         host, known = Signal(), Signal()

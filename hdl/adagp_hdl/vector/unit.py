@@ -1,6 +1,8 @@
 """The vector unit: runs ``Vector`` instructions on the vector memory."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
+from dataclasses import dataclass
+
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Out
@@ -19,17 +21,28 @@ WORD_BITS = 16
 Target = data.StructLayout({"word": WORD_BITS, "reports": 1, "last": 1})
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Word:
+    """Whether the word that begins reads b, and where one that begins in the next cycle reads."""
+
+    reads_b: Signal
+    next_a: Signal
+    next_b: Signal
+    next_lane: Value
+
+
 class VectorUnit(wiring.Component):
     """Executes :class:`adagp.spec.isa.Vector`, bit for bit.
 
     One word per cycle if the memory grants it: ``a`` and ``b`` in one bank take two cycles per
     word, and only operands that the function looks at are read. A word is written ``LATENCY``
     cycles after its last operand was granted, or later if the write is refused; up to ``DEPTH``
-    words are between the two. Instructions follow each other without a gap, but that they keep the
+    words are between the two. An instruction is taken in the first cycle in which the last word
+    of the one before is read, so they follow each other without a gap, but that they keep the
     distance that ``behind`` and ``each`` ask for: a word may be read in the cycle after it was
-    written, so a chain of dependent one-word instructions takes ``LATENCY + 1`` cycles each. ``done`` comes one
-    cycle after the last write. What a REPORT reports leaves through ``report`` in its place among
-    the writes.
+    written, so a chain of dependent one-word instructions takes ``LATENCY + 1`` cycles each. ``done``
+    comes one cycle after the last write. What a REPORT reports leaves through ``report`` in its
+    place among the writes.
 
     The read data of :class:`adagp_hdl.memory.vector.VectorMemory` stay until the next grant; the
     unit relies on that. It has no bus, so ``halt`` means nothing to it, and no faults.
@@ -47,57 +60,53 @@ class VectorUnit(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         pointer = range(2 * self.DEPTH)
-        issued, computed, written = Signal(pointer), Signal(pointer), Signal(pointer)
+        begun, computed, written = Signal(pointer), Signal(pointer), Signal(pointer)
         waiting = Signal()
-        m.d.comb += waiting.eq(issued != written)
-        granted = Signal()
-        step, target, control, active = self._issue(m, (issued - written)[:len(issued)], granted)
+        m.d.comb += waiting.eq(begun != written)
+        begins, held, granted = Signal(name="begins"), Signal(name="held"), Signal(name="granted")
+        word, target, control, active = self._walk(m, (begun - written)[:len(begun)], begins, held, granted)
+        step = self._read(m, word, begins, held)
         valid, results = self._compute(m, step, control, waiting)
-        m.d.sync += [issued.eq(issued + step), computed.eq(computed + valid)]
-        written_last = self._write(m, step, target, issued, valid, results, computed, written, granted)
+        m.d.sync += [begun.eq(begun + begins), computed.eq(computed + valid)]
+        written_last = self._write(m, begins, target, begun, valid, results, computed, written, granted)
         m.d.sync += self.done.eq(written_last)
         m.d.comb += [self.busy.eq(active | waiting | self.done), self.quiet.eq(1)]
         return m
 
-    def _issue(self, m: Module, in_flight, granted):
-        """Reads the operands of one word after the other. Returns ``step``, high when all of them are
-        granted, and for that word its :data:`Target` and control; and whether there are any."""
+    def _walk(self, m: Module, in_flight, begins, held, granted):
+        """Goes from word to word: ``begins``, a register, is high with each; so it is not in the cycle after ``held``. Returns the
+        word, its :data:`Target`, the control of the one whose operands were granted a cycle ago, and whether there are any."""
         layout = instruction_layout(Opcode.VECTOR)
         instruction = data.View(layout, self.instruction.payload[:layout.size])
-        active, each, reads_b, step = Signal(), Signal(), Signal(), Signal()
-        behind = Signal(range(self.DEPTH))  # words that may be in flight when the next one is read
-        few = Signal(init=1)  # no more are
-        got_a, got_b = Signal(), Signal()
-        control, target = Signal(LaneControl, reset_less=True), Signal(Target)
-        reports, lane = Signal(reset_less=True), Signal.like(self.read_b.lane, reset_less=True)
+        active, each = Signal(), Signal()
+        behind = Signal(range(self.DEPTH))  # words that may be in flight when the next one begins
+        goes_on = Signal(init=1)  # the operands of the word before are granted
+        control, handed, target = (Signal(shape, reset_less=True) for shape in (LaneControl, LaneControl, Target))
+        reports, reads_b, lane = Signal(reset_less=True), Signal(), Signal.like(self.read_b.lane, reset_less=True)
         m.submodules.counter = counter = LoopCounter()
         addresses = {}
         for name in "abd":
             m.submodules[f"address_{name}"] = addresses[name] = address = LoopAddress(WORD_BITS)
             m.d.comb += [
-                address.load.eq(counter.load), address.step.eq(step), address.level.eq(counter.level),
+                address.load.eq(counter.load), address.step.eq(begins), address.level.eq(counter.level),
                 address.start.eq(instruction[name]),
                 *(address.strides[i].eq(instruction[f"{name}_stride{i}"]) for i in range(3))]
-        enabled = active & few
-        done_a = got_a | self.read_a.ready
-        done_b = got_b | self.read_b.ready | ~reads_b
         m.d.comb += [
-            self.read_a.valid.eq(enabled & ~got_a), self.read_a.address.eq(addresses["a"].address),
-            self.read_b.valid.eq(enabled & reads_b & ~got_b), self.read_b.address.eq(addresses["b"].address),
-            self.read_b.lane.eq(lane), target.word.eq(addresses["d"].address), target.reports.eq(reports),
-            target.last.eq(counter.last),
-            step.eq(enabled & done_a & done_b), counter.step.eq(step),
+            target.word.eq(addresses["d"].address), target.reports.eq(reports), target.last.eq(counter.last),
+            counter.step.eq(begins),
             *(counter.counts[i].eq(instruction[f"count{i}"]) for i in range(3)),
-            self.instruction.ready.eq(~active | step & counter.last),
+            self.instruction.ready.eq(~active | begins & counter.last),
             counter.load.eq(self.instruction.valid & self.instruction.ready),
         ]
-        kept = Mux(enabled & ~each, self.DEPTH - 1, behind)
-        m.d.sync += [behind.eq(kept), few.eq(Mux(
-            counter.load, self._few(in_flight, step, granted, instruction.behind), self._few(in_flight, step, granted, kept)))]
-        with m.If(enabled):
-            m.d.sync += [got_a.eq(done_a & ~step), got_b.eq(done_b & ~step)]
+        kept = Mux(begins & ~each, self.DEPTH - 1, behind)
+        stays = active & ~(begins & counter.last)
+        may = Mux(counter.load, self._few(in_flight, begins, granted, instruction.behind),
+                  stays & self._few(in_flight, begins, granted, kept))
+        m.d.sync += [behind.eq(kept), begins.eq(may & ~held), goes_on.eq(~held)]
         with m.If(self.instruction.ready):
             m.d.sync += active.eq(self.instruction.valid)
+        with m.If(goes_on):
+            m.d.sync += handed.eq(control)
         with m.If(counter.load):
             fields = decode_control(instruction)
             term_b = fields["term_b"] | fields["term_shared"]
@@ -107,17 +116,32 @@ class VectorUnit(wiring.Component):
                 lane.eq(instruction.lane), *(control[name].eq(value) for name, value in fields.items()),
                 reads_b.eq(term_b & (instruction.function <= Function.EQUAL)
                            | (fields["factor_b"] | fields["factor_shared"]) & (instruction.function == Function.ARITHMETIC))]
-        return step, target, control, active
+        word = _Word(reads_b=reads_b, next_a=addresses["a"].next_address, next_b=addresses["b"].next_address,
+                     next_lane=Mux(counter.load, instruction.lane, lane))
+        return word, target, handed, active
 
     @staticmethod
-    def _few(in_flight, step, granted, most):
-        """Whether at most ``most`` words are in flight in the next cycle. ``step`` and ``granted`` are known late."""
+    def _few(in_flight, begins, granted, most):
+        """Whether at most ``most`` words are in flight in the next cycle. ``granted`` is known late."""
         same, fewer, more = in_flight <= most, in_flight <= most + 1, in_flight < most
-        return Mux(step, Mux(granted, same, more), Mux(granted, fewer, same))
+        return Mux(granted, Mux(begins, same, fewer), Mux(begins, more, same))
+
+    def _read(self, m: Module, word: _Word, begins, held):
+        """Reads the operands of a word from the cycle in which it ``begins`` to the first that is not ``held``. Returns
+        ``step``, high when all of them are granted."""
+        waits_a, waits_b = Signal(), Signal()  # what has been refused
+        refused_a, refused_b = self.read_a.valid & ~self.read_a.ready, self.read_b.valid & ~self.read_b.ready
+        m.d.comb += [self.read_a.valid.eq(begins | waits_a), self.read_b.valid.eq(begins & word.reads_b | waits_b),
+                     held.eq(refused_a | refused_b)]
+        m.d.sync += [waits_a.eq(refused_a), waits_b.eq(refused_b)]
+        with m.If(~held):
+            m.d.sync += [self.read_a.address.eq(word.next_a), self.read_b.address.eq(word.next_b),
+                         self.read_b.lane.eq(word.next_lane)]
+        return (begins | waits_a | waits_b) & ~held
 
     def _compute(self, m: Module, step, control, waiting):
         """The lanes run while any word is between its read and its write."""
-        late, control = data.View(LaneControl, delay(m, control.as_value(), VectorMemory.LATENCY)), Signal(LaneControl)
+        late, control = data.View(LaneControl, delay(m, control.as_value(), VectorMemory.LATENCY - 1)), Signal(LaneControl)
         m.d.comb += control.eq(late)
         for scalar in ("factor", "term"):
             with m.If(late[f"{scalar}_shared"]):
@@ -133,12 +157,12 @@ class VectorUnit(wiring.Component):
         m.d.sync += stages.eq(Cat(step, stages))
         return stages[-1], Cat(lane.o for lane in lanes)
 
-    def _write(self, m: Module, step, target, issued, valid, results, computed, written, granted):
-        """Results queue up for the memory, with the targets that were put aside when issued."""
+    def _write(self, m: Module, begins, target, begun, valid, results, computed, written, granted):
+        """Results queue up for the memory, with the targets that were put aside before."""
         waits, place = Signal(), Signal(Target)
         m.submodules.targets = targets = Memory(shape=Target, depth=self.DEPTH, init=[])
         m.submodules.results = queue = Memory(shape=unsigned(len(results)), depth=self.DEPTH, init=[])
-        for memory, index, enable, value in ((targets, issued, step, target), (queue, computed, valid, results)):
+        for memory, index, enable, value in ((targets, begun, begins, target), (queue, computed, valid, results)):
             port = memory.write_port()
             m.d.comb += [port.en.eq(enable), port.addr.eq(index[:-1]), port.data.eq(value)]
         here, ahead, result = targets.read_port(domain="comb"), targets.read_port(domain="comb"), queue.read_port(domain="comb")

@@ -92,7 +92,7 @@ class ProgramTime:
         if self._next < last or any(queue.waiting for queue in queues):
             raise ValueError(f"program must not wait for itself, but goes no further than instruction {self._next}")
         end = self._fetch.whole(last, self._dispatched) + 1
-        return max(end, max(self.done) + 1) + 1
+        return max(end, max(self.done) + 2) + 1
 
     def _dispatch_time(self) -> int:
         """When the next instruction leaves for its queue."""
