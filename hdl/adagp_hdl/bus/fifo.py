@@ -29,16 +29,16 @@ class Elastic(wiring.Component):
         return m
 
 
-class Successor(wiring.Component):
-    """Whether ``b`` is the number after ``a``, modulo 2**``bits``. Combinational, and a component: with what comes late in view,
-    synthesis would lay it through the comparison."""
+class Equal(wiring.Component):
+    """Whether ``x`` and ``y`` are equal. Combinational, and a component: with what comes late in view, synthesis would lay it
+    through the comparison."""
 
     def __init__(self, bits: int):
-        super().__init__({"a": In(bits), "b": In(bits), "o": Out(1)})
+        super().__init__({"x": In(bits), "y": In(bits), "o": Out(1)})
 
     def elaborate(self, platform):
         m = Module()
-        m.d.comb += self.o.eq((self.a + 1)[:len(self.a)] == self.b)
+        m.d.comb += self.o.eq(self.x == self.y)
         return m
 
 
@@ -81,9 +81,10 @@ class Fifo(wiring.Component):
         with m.If(take):
             m.d.sync += head.eq(head + 1)
         # what the pointers will say, as registers, behind both sides in one level of logic
-        m.submodules.last_place = last_place = Successor(pointer_bits)
-        m.submodules.last_payload = last_payload = Successor(pointer_bits)
-        m.d.comb += [last_place.a.eq(tail), last_place.b.eq(head ^ self._depth), last_payload.a.eq(head), last_payload.b.eq(tail)]
+        m.submodules.last_place = last_place = Equal(pointer_bits)
+        m.submodules.last_payload = last_payload = Equal(pointer_bits)
+        m.d.comb += [last_place.x.eq((tail + 1) ^ self._depth), last_place.y.eq(head),
+                     last_payload.x.eq(head + 1), last_payload.y.eq(tail)]
         m.d.sync += [room.eq(take | room & ~(self.i.valid & last_place.o)), some.eq(write.en | some & ~(take & last_payload.o))]
         if self._block:
             m.d.comb += [take.eq(some & (~self.o.valid | self.o.ready)), read.en.eq(take)]
