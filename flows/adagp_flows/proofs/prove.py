@@ -108,7 +108,7 @@ def _netlist(harness: Harness, verilog: str, free: tuple[str, ...], folder: Path
     (folder / "harness.il").write_text(harness.rtlil())
     (folder / "core.v").write_text(blackboxed(verilog, "adagp", Hierarchy.of(verilog, "adagp").kinds_of(free)))
     probes = {in_memory: "\n".join(f"connect -nomap -set {signal.name} \\core.{path}" for path, signal in harness.probes.items()
-                                   if (".storage[" in path) == in_memory) for in_memory in (False, True)}
+                                   if path.endswith("]") == in_memory) for in_memory in (False, True)}
     (folder / "harness.ys").write_text(_SCRIPT.format(top=TOP, probes=probes[False], memory_probes=probes[True]))
     (folder / "harness.aig").unlink(missing_ok=True)
     result = subprocess.run([tools.find("yosys").command, "-q", "-l", "yosys.log", "harness.ys"], cwd=folder, capture_output=True,
