@@ -73,15 +73,13 @@ def _last_runs(harness: Harness, m: Module, running: Queue, told, comes) -> None
     run is still to be sent."""
     ends = Queue(harness, f"{WRITER}.ends", depth=2 * RUNS, bits=1 + harness.config.design.has_predictor_memory)
     bursts, last = unanswered_bursts(harness)
-    offered, accepted = (harness.probe(f"{WRITER}.bursts.o__{name}", 1) for name in ("valid", "ready"))
+    offered = harness.probe(f"{WRITER}.bursts.o__valid", 1)
     asks = offered & harness.probe(f"{WRITER}.bursts.o__payload", bursts.bits)[last]
     tallies = []
-    for name, queue, bit, moves in (
-            ("ends", ends, 0, harness.probe(f"{WRITER}.ends.take", 1)),
-            ("lasts", bursts, last, (bursts.level != 0) & (~offered | accepted))):
-        tally = Tally(name, [old & entry[bit] for old, entry in zip(queue.among_oldest(queue.level), queue.entries, strict=True)])
+    for name, queue, bit in (("last_runs", ends, 0), ("last_bursts", bursts, last)):
+        tally = Tally(name, [there & entry[bit] for there, entry in zip(queue.occupied(m), queue.entries, strict=True)])
         put, entry = queue.puts
-        tally.update(m, adds=(put & entry[bit], queue.tail), takes=(moves & queue.entries[queue.oldest][bit], queue.oldest),
+        tally.update(m, adds=(put & entry[bit], queue.tail), takes=(queue.takes & queue.entries[queue.oldest][bit], queue.oldest),
                      domain="clearable")
         tally.lemmas(harness)
         tallies.append(tally.total)

@@ -18,12 +18,19 @@ _NEVER = Const(0), Const(0)
 class Queue:
     """The ``Fifo`` of ``depth`` entries of ``bits`` at ``path``."""
 
-    def __init__(self, harness: Harness, path: str, *, depth: int, bits: int):
+    def __init__(self, harness: Harness, path: str, *, depth: int, bits: int, offers: bool = False):
+        """``offers``: it lies in block memory, and what it offers is not among its entries any more."""
         pointer = depth.bit_length()
         self.head, self.tail = (harness.probe(f"{path}.{end}", pointer) for end in ("head", "tail"))
         self.level = (self.tail - self.head)[:pointer]
         self.oldest, self.newest = self.head[:-1], (self.tail - 1)[:pointer - 1]
-        self._harness, self._path, self._depth, self.bits = harness, path, depth, bits
+        self._harness, self._path, self._depth, self._offers, self.bits = harness, path, depth, offers, bits
+
+    @property
+    def takes(self):
+        """Whether the oldest entry goes."""
+        ready = self._harness.probe(f"{self._path}.o__ready", 1)
+        return (self.level != 0) & (~self._harness.probe(f"{self._path}.o__valid", 1) | ready if self._offers else ready)
 
     @property
     def entries(self) -> Array:
@@ -35,6 +42,18 @@ class Queue:
         valid, ready = (self._harness.probe(f"{self._path}.i__{name}", 1) for name in ("valid", "ready"))
         return valid & ready, self._harness.probe(f"{self._path}.write__data", self.bits)
 
+    def occupied(self, m: Module) -> list[Signal]:
+        """Of each slot, whether it has an entry: registers, so that a lemma about one slot need not speak of the pointers."""
+        name = f"{self._path.rpartition('.')[2]}_occupied"
+        if name not in self._harness.ghosts:
+            slots = self._harness.ghosts[name] = [Signal(name=f"{name}_{i}") for i in range(self._depth)]
+            for i, slot in enumerate(slots):
+                put, taken = self.puts[0] & (self.tail[:-1] == i), self.takes & (self.oldest == i)
+                m.d.sync += slot.eq((put | slot & ~taken) & ~self._harness.probe("supervisor.clear", 1))
+            same = Cat(slot == there for slot, there in zip(slots, self.among_oldest(self.level), strict=True))
+            self._harness.lemma(name, same.all())
+        return self._harness.ghosts[name]
+
     def among_oldest(self, until):
         """Of each slot, whether it has one of the ``until`` oldest entries."""
         return [(i - self.oldest)[:len(self.oldest)] < until for i in range(self._depth)]
@@ -43,14 +62,14 @@ class Queue:
 class BurstQueue(Queue):
     """A queue of the writer's bursts, of which some may go to the predictor memory: ``outward`` says which do not."""
 
-    def __init__(self, harness: Harness, name: str, bits: int, local: int | None):
+    def __init__(self, harness: Harness, name: str, bits: int, local: int | None, *, offers: bool = False):
         """``bits`` of an entry; with ``local`` set, that one says that the burst goes to the predictor memory."""
-        super().__init__(harness, f"{WRITER}.{name}", depth=BURSTS, bits=bits)
+        super().__init__(harness, f"{WRITER}.{name}", depth=BURSTS, bits=bits, offers=offers)
         self.outward = Array([Const(1)] * BURSTS if local is None else (~entry[local] for entry in self.entries))
 
-    def outward_of_oldest(self, until):
-        """Of each slot, whether it has a burst on the bus that is one of the ``until`` oldest."""
-        return [outward & old for outward, old in zip(self.outward, self.among_oldest(until), strict=True)]
+    def outward_of(self, chosen: list):
+        """Those of the ``chosen`` slots that have a burst on the bus."""
+        return [outward & each for outward, each in zip(self.outward, chosen, strict=True)]
 
 
 def unsent_bursts(harness: Harness) -> tuple[BurstQueue, int]:
@@ -66,7 +85,7 @@ def unanswered_bursts(harness: Harness) -> tuple[BurstQueue, int]:
     ``done``; the next one, if there is a predictor memory, says that the burst goes there."""
     low, local = (harness.config.bus_bytes - 1).bit_length(), harness.config.design.has_predictor_memory
     last = 32 - low  # behind the number of a beat
-    return BurstQueue(harness, "bursts", last + 1 + local, local=last + 1 if local else None), last
+    return BurstQueue(harness, "bursts", last + 1 + local, local=last + 1 if local else None, offers=True), last
 
 
 class Tally:

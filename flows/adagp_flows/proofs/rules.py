@@ -1,6 +1,7 @@
 """The rules, in the groups in which they are proved."""
 
 from . import answers, completion
+from .beats import beats
 from .bursts import lengths_of_runs, read_bursts, reads, write_bursts
 from .draining import draining, draining_without_loads
 from .handshakes import handshakes
@@ -14,7 +15,7 @@ from .writes import responses, writes
 GROUPS = (
     Group(name="channels", parts=(handshakes, draining, read_bursts, lengths_of_runs, reads, responses)),
     Group(name="writes", parts=(write_bursts,)),
-    Group(name="data", parts=(draining, writes)),
+    Group(name="data", parts=(draining, writes, beats)),
     Group(name="completion", parts=(draining_without_loads, responses, programs, completion.completion),
           free=completion.FREE),
     Group(name="registers", parts=(lite,)),

@@ -31,11 +31,11 @@ def stops(harness: Harness, m: Module) -> Signal:
 def _unanswered(harness: Harness, m: Module, addresses: Signal) -> None:
     """The writer's queue of unanswered bursts, and the one that it offers, are those of which the memory owes a response."""
     queue, last = unanswered_bursts(harness)
-    offered, accepted = harness.probe(f"{WRITER}.bursts.o__valid", 1), harness.probe(f"{WRITER}.bursts.o__ready", 1)
-    shown, moves = addresses_shown(harness, m), (queue.level != 0) & (~offered | accepted)
+    offered = harness.probe(f"{WRITER}.bursts.o__valid", 1)
+    shown = addresses_shown(harness, m)
     inside = harness.probe(f"{WRITER}.bursts.o__payload", last + 2)[last + 1] if harness.config.design.has_predictor_memory else Const(0)
-    noted = Tally("noted", [each & ~(shown & (queue.newest == i)) for i, each in enumerate(queue.outward_of_oldest(queue.level))])
-    noted.update(m, adds=(shown, queue.newest), takes=(moves & queue.outward[queue.oldest], queue.oldest))
+    noted = Tally("noted", [each & ~(shown & (queue.newest == i)) for i, each in enumerate(queue.outward_of(queue.occupied(m)))])
+    noted.update(m, adds=(shown, queue.newest), takes=(queue.takes & queue.outward[queue.oldest], queue.oldest))
     noted.lemmas(harness)
     harness.lemma("noted_total", noted.total == addresses + harness.core["m_axi_awvalid"] - shown - (offered & ~inside))
     harness.lemma("shown_noted", ~shown | (queue.level != 0) & queue.outward[queue.newest])

@@ -1,6 +1,6 @@
 """Rules of the write channels against each other."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Const, Module, Mux, Signal
 
 from adagp_hdl.bus.burst_writer import BURSTS
 
@@ -37,7 +37,8 @@ def addresses_shown(harness: Harness, m: Module) -> Signal:
 
 
 def writes(harness: Harness, m: Module) -> None:
-    """The data that follow a write address are its beats, if :func:`responses` come as they must."""
+    """The data that follow a write address are its beats, if :func:`responses` come as they must and
+    :func:`~adagp_flows.proofs.beats.beats` are there."""
     core = harness.core
     responses(harness, m)
     shown, earlier = addresses_shown(harness, m), Signal(COUNT, name="bursts_without_data")
@@ -45,10 +46,13 @@ def writes(harness: Harness, m: Module) -> None:
     m.d.sync += earlier.eq(earlier + shown - ends)
     harness.rule("w_after_aw", "no data of a burst before its address is shown",
                  ~core["m_axi_wvalid"] | shown | (earlier != 0))
+    inside = harness.probe("store_engine.local_write__enable", 1) if harness.config.design.has_predictor_memory else Const(0)
+    harness.rule("w_at_once", "from the address of a write to its last beat WVALID is high, but where the predictor memory takes "
+                 "a beat", core["m_axi_wvalid"] | inside | ~shown & (earlier == 0))
     queue, more = unsent_bursts(harness)
     harness.lemma("shown_length", ~shown | (queue.level != 0) & queue.outward[queue.newest]
                   & (queue.entries[queue.newest][:more] == core["m_axi_awlen"]))
-    unsent = Tally("unsent", [each & ~(shown & (queue.newest == i)) for i, each in enumerate(queue.outward_of_oldest(queue.level))])
+    unsent = Tally("unsent", [each & ~(shown & (queue.newest == i)) for i, each in enumerate(queue.outward_of(queue.occupied(m)))])
     unsent.update(m, adds=(shown, queue.newest), takes=(ends, queue.oldest))
     unsent.lemmas(harness)
     harness.lemma("unsent_total", unsent.total == earlier)
@@ -82,7 +86,7 @@ def _watched(harness: Harness, m: Module, queue: BurstQueue, unsent: Tally, show
     with m.If(begins):
         m.d.sync += slot.eq(queue.tail - 1)
     place = (slot - queue.head)[:POINTER]
-    before = Tally("ahead", queue.outward_of_oldest(place))
+    before = Tally("ahead", queue.outward_of(queue.among_oldest(place)))
     before.update(m, takes=(ends_earlier, queue.oldest), copies=(begins, unsent))
     before.lemmas(harness, unless=~watched)
     harness.lemma("ahead_total", ~watched | (before.total == ahead))
