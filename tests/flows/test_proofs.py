@@ -85,12 +85,6 @@ def failing(verdicts):
 
 
 @pytest.mark.timeout(600)
-def test_no_output_follows_an_input_within_a_cycle(core, tmp_path):
-    verdict = ports_are_registered(core, tmp_path)
-    assert verdict.proved, verdict.method
-
-
-@pytest.mark.timeout(600)
 def test_a_wire_from_ready_to_valid_is_found(core, tmp_path):
     wired = core.replace("    .axi__arlock(m_axi_arlock),\n", "", 1).replace(
         "  output m_axi_arlock;\n", "  output m_axi_arlock;\n  assign m_axi_arlock = m_axi_awready & m_axi_rvalid;\n", 1)
@@ -178,7 +172,7 @@ def test_a_freed_module_keeps_its_ports_only(core):
 
 
 @pytest.mark.timeout(900)
-def test_the_command_reports_a_failure(mutant, tmp_path, monkeypatch, capsys):
+def test_the_command_reports_a_proof_and_a_failure(mutant, tmp_path, monkeypatch, capsys):
     broken = mutant(RegisterFile, a_response_that_lasts_one_cycle)
     monkeypatch.setattr(command.verilog, "generate", lambda config: broken)
     monkeypatch.setattr(command, "GROUPS", (STABILITY,))

@@ -31,9 +31,9 @@ def stops(harness: Harness, m: Module) -> Signal:
 def _unanswered(harness: Harness, m: Module, addresses: Signal) -> None:
     """The writer's queue of unanswered bursts, and the one that it offers, are those of which the memory owes a response."""
     queue, last = unanswered_bursts(harness)
-    offered = harness.probe(f"{WRITER}.bursts.o__valid", 1)
-    shown = addresses_shown(harness, m)
-    inside = harness.probe(f"{WRITER}.bursts.o__payload", last + 2)[last + 1] if harness.config.design.has_predictor_memory else Const(0)
+    offered, shown, inside = harness.probe(f"{WRITER}.bursts.o__valid", 1), addresses_shown(harness, m), Const(0)
+    if harness.config.design.has_predictor_memory:
+        inside = harness.probe(f"{WRITER}.bursts.o__payload", queue.bits)[last + 1]
     noted = Tally("noted", [each & ~(shown & (queue.newest == i)) for i, each in enumerate(queue.outward_of(queue.occupied(m)))])
     noted.update(m, adds=(shown, queue.newest), takes=(queue.takes & queue.outward[queue.oldest], queue.oldest))
     noted.lemmas(harness)
