@@ -3,12 +3,12 @@
 from amaranth.hdl import ClockDomain, ClockSignal, Module, ResetSignal, Signal
 from amaranth.lib import data
 
-from adagp.spec.isa import Opcode
+from adagp.spec.isa import INSTRUCTION_BYTES, Opcode
 from adagp.spec.registers import REGISTERS
 from adagp_hdl.bus.burst_writer import BURSTS, RUNS
 from adagp_hdl.control.layout import layout
 from adagp_hdl.control.queue import IN_FLIGHT
-from adagp_hdl.interfaces import instruction_layout
+from adagp_hdl.interfaces import ADDRESS_BITS, instruction_layout
 
 from . import subject
 from .harness import Harness
@@ -26,8 +26,9 @@ _GROUPS, _QUEUE = "store_engine.groups", "dispatch.store_queue"
 
 
 def completion(harness: Harness, m: Module) -> None:
-    """STATUS and interrupts, with :func:`stops`, and with :func:`~adagp_flows.proofs.programs.programs` beside. The queue of the instructions that the store engine holds tells how many a ``done`` is owed; as many
-    bursts and runs inside are marked as the last of their instruction, and behind each that is not there comes one that is."""
+    """STATUS and interrupts, with :func:`stops`, and with :func:`~adagp_flows.proofs.programs.programs` beside. Of the runs and
+    bursts in the store engine no more are marked as the last of their instruction than dispatch has instructions there, and
+    behind those that are not comes one that is: where dispatch has none, there is no burst."""
     addresses = stops(harness, m)
     m.domains.clearable = ClockDomain()
     m.d.comb += [ClockSignal("clearable").eq(harness.core["aclk"]), ResetSignal("clearable").eq(
@@ -58,13 +59,13 @@ def _instruction_stays(harness: Harness):
     waiting, granted = Queue(harness, f"{_QUEUE}.waiting", depth=depth, bits=0), harness.probe(f"{_QUEUE}.o__valid", 1)
     head = harness.probe(f"{_QUEUE}.head", place)
     tail = harness.probe(f"{_QUEUE}.$signature__addr", place)  # where the next one is written
-    body = instruction_layout(Opcode.STORE).size + 26
+    body = instruction_layout(Opcode.STORE).size + ADDRESS_BITS - (INSTRUCTION_BYTES - 1).bit_length()
     word = harness.probe(f"{_QUEUE}.read__data", body)
-    bodies = [harness.probe(f"{_QUEUE}.bodies[{i}]", body) for i in range(depth)]
     harness.lemma("bodies_wait", (waiting.level <= depth) & (head == waiting.oldest) & (tail == waiting.tail[:-1]))
     harness.lemma("granted_waits", ~granted | (waiting.level != 0))
-    for i, each in enumerate(bodies):
-        harness.lemma(f"body_{i}", ~granted | (head != i) | (word[dense] == each[dense]))
+    for i in range(depth):
+        kept = harness.probe(f"{_QUEUE}.bodies[{i}]", body)
+        harness.lemma(f"body_{i}", ~granted | (head != i) | (word[dense] == kept[dense]))
     return waiting, granted
 
 

@@ -10,7 +10,7 @@ from .harness import Harness
 _READER = "fetch.reader"
 _BEATS = 31  # bits of a number of beats of a program
 _IN_FLIGHT = 8  # bits of a number of beats between splitter and instruction
-_IDLE = 0  # the state of the phase controller between two starts
+_READY, _IDLE = 0, 0  # the states of the supervisor and of the phase controller between two starts
 
 
 def program_runs(harness: Harness):
@@ -29,7 +29,7 @@ def programs(harness: Harness, m: Module) -> None:
     harness.lemma("fetch_runs", ~active | skipping | runs)
     harness.lemma("fetch_skips", ~(skipping & misaligned))
     harness.lemma("looked_at", ~harness.probe("dispatch.checked", 1) | offered)
-    done, ready = harness.probe("supervisor.done", 1), harness.probe("supervisor.fsm_state", 3) == 0
+    done, ready = harness.probe("supervisor.done", 1), harness.probe("supervisor.fsm_state", 3) == _READY
     harness.lemma("phases_idle", ~(ready | done) | (harness.probe("phases.fsm_state", 4) == _IDLE))
 
 

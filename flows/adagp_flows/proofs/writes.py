@@ -52,7 +52,8 @@ def writes(harness: Harness, m: Module) -> None:
     queue, more = unsent_bursts(harness)
     harness.lemma("shown_length", ~shown | (queue.level != 0) & queue.outward[queue.newest]
                   & (queue.entries[queue.newest][:more] == core["m_axi_awlen"]))
-    unsent = Tally("unsent", [each & ~(shown & (queue.newest == i)) for i, each in enumerate(queue.outward_of(queue.occupied(m)))])
+    outward = queue.outward_of(queue.occupied(m))
+    unsent = Tally("unsent", [each & ~(shown & (queue.newest == i)) for i, each in enumerate(outward)])
     unsent.update(m, adds=(shown, queue.newest), takes=(ends, queue.oldest))
     unsent.lemmas(harness)
     harness.lemma("unsent_total", unsent.total == earlier)
