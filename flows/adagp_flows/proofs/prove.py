@@ -16,7 +16,7 @@ from .subject import FREE, Hierarchy, blackboxed
 from .trace import write_vcd
 
 _DEPTH = 4  # of an induction, at most
-_EASY, _UNROLLING, _SECONDS = 5, 30, 60  # for one question
+_EASY, _SECONDS = 5, 60  # for one question
 _CYCLES, _SIMULATION = 512, 5  # of random inputs, and seconds for such
 
 # The contents of the data buffers, of the registers' storage and of the counters matter to no rule; products only size loads,
@@ -168,7 +168,7 @@ def _reachability(folder: Path, netlist: Netlist, outputs: list[int]) -> tuple[s
     (folder / "any.aig").write_bytes(encoded(any_of(netlist, outputs))[0])
     # what is easy is decided in a second or two; an unrolled netlist shows what takes dozens of cycles, and random inputs what
     # takes hundreds but is likely
-    for method in (f"pdr -T {_EASY}", f"sim3 -F {_CYCLES} -T {_SIMULATION}", f"bmc3 -T {_UNROLLING}", f"pdr -T {_SECONDS}"):
+    for method in (f"pdr -T {_EASY}", f"sim3 -F {_CYCLES} -T {_SIMULATION}", f"bmc3 -T {_SECONDS}", f"pdr -T {_SECONDS}"):
         _abc(folder, ["read_aiger any.aig", method, "write_status reachability.txt", "write_cex -a trace.txt"], "reachability.txt")
         if _status(folder / "reachability.txt") in ("SAT", "UNSAT"):
             break
