@@ -17,7 +17,7 @@ from .rules import GROUPS
 from .structure import RULE, ports_are_registered
 
 #: Short bursts and buffers: the rules do not depend on how long they are, the time of a proof does.
-_SMALL = replace(preset("tiny"), burst_beats=4, read_buffer_beats=8)
+_SMALL = replace(preset("tiny"), burst_beats=4, read_buffer_beats=8, queue_depth=2)
 CONFIGURATIONS = {
     **{f"{design.name.lower()}-64": _SMALL.with_design(design) for design in Design},
     "baseline-128": replace(_SMALL, bus_bits=128), "max-128": replace(_SMALL, bus_bits=128).with_design(Design.MAX)}

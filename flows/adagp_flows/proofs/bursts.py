@@ -65,25 +65,30 @@ def reads(harness: Harness, m: Module) -> None:
     config, core = harness.config, harness.core
     beats, bursts = memory(harness, m)
     depth = config.read_buffer_beats
-    count = depth.bit_length()  # bits of a number of beats
     harness.rule("r_ready", "M_AXI_RREADY is high", core["m_axi_rready"])
     for i, reader in enumerate((load_reader(config), "fetch.reader")):
-
-        def probe(path: str, bits: int, reader=reader) -> Signal:
-            return harness.probe(f"{reader}.{path}", bits)
-
-        level, noted = ((probe(f"{fifo}.tail", count) - probe(f"{fifo}.head", count))[:count] for fifo in ("buffer", "bursts"))
-        shown = probe("axi__arvalid", 1)
+        level = asked_and_kept(harness, reader, beats[i], bursts[i])
         harness.rule(f"reads_{i}_have_room", f"each beat with RID {i} has room in the read buffer",
                      ~(core["m_axi_rvalid"] & (core["m_axi_rid"] == i)) | (level != depth))
         harness.rule(f"reads_{i}_in_flight", f"the beats of ARID {i} in flight are at most what the read buffer holds",
                      beats[i] <= depth)
-        harness.lemma(f"room_{i}", probe("room", count) + probe("freed", 1) + beats[i] + Mux(shown, probe("axi__arlen", 8) + 1, 0)
-                      + level + probe("buffer.o__valid", 1) == depth)
-        offered = probe("bursts.o__valid", 1)
-        harness.lemma(f"noted_{i}", noted + offered == bursts[i] + shown)
-        harness.lemma(f"unoffered_{i}", offered | (noted <= shown))
-        harness.lemma(f"owed_{i}", (beats[i] >= bursts[i]) & ((beats[i] == 0) == (bursts[i] == 0)))
+
+
+def asked_and_kept(harness: Harness, reader: str, beats: Signal, bursts: Signal):
+    """Lemmas: the places of ``reader``'s buffer are free, or for the ``beats`` in ``bursts`` that the memory owes it, or taken.
+    Returns how many lie in the queue."""
+    def probe(path: str, bits: int) -> Signal:
+        return harness.probe(f"{reader}.{path}", bits)
+
+    count = harness.config.read_buffer_beats.bit_length()  # bits of a number of beats
+    level, noted = ((probe(f"{fifo}.tail", count) - probe(f"{fifo}.head", count))[:count] for fifo in ("buffer", "bursts"))
+    shown, offered = probe("axi__arvalid", 1), probe("bursts.o__valid", 1)
+    harness.lemma(f"{reader}_room", probe("room", count) + probe("freed", 1) + beats + Mux(shown, probe("axi__arlen", 8) + 1, 0)
+                  + level + probe("buffer.o__valid", 1) == harness.config.read_buffer_beats)
+    harness.lemma(f"{reader}_noted", noted + offered == bursts + shown)
+    harness.lemma(f"{reader}_unoffered", offered | (noted <= shown))
+    harness.lemma(f"{reader}_owed", (beats >= bursts) & ((beats == 0) == (bursts == 0)))
+    return level
 
 
 def lengths_of_runs(harness: Harness, m: Module) -> None:

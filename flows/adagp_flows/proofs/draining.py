@@ -15,17 +15,27 @@ def load_reader(config: AcceleratorConfig) -> str:
 
 def draining(harness: Harness, m: Module) -> None:
     """What is cleared by a reset by register has nothing under way."""
+    _drains(harness, "load", load_reader(harness.config))
+    draining_without_loads(harness, m)
+
+
+def draining_without_loads(harness: Harness, m: Module) -> None:
+    """The same where the load engine is free."""
+    _drains(harness, "fetch", "fetch.reader")
+    _drains(harness, "store", "store_engine.writer")
+    halt, halted = (harness.probe(f"supervisor.{name}", 1) for name in ("halt", "halted"))
+    harness.lemma("clears_once", ~harness.probe("supervisor.clear", 1) | halt & halted)
+
+
+def _drains(harness: Harness, name: str, path: str) -> None:
+    """The reader or writer in ``path``."""
     clear, halt, halted = (harness.probe(f"supervisor.{name}", 1) for name in ("clear", "halt", "halted"))
-    depth = harness.config.read_buffer_beats
-    for name, path, valid, queue in (("load", load_reader(harness.config), "axi__arvalid", depth),
-                                     ("fetch", "fetch.reader", "axi__arvalid", depth),
-                                     ("store", "store_engine.writer", "axi__awvalid", BURSTS)):
-        own = harness.probe(f"{path}.halted", 1)
-        head, tail = (harness.probe(f"{path}.bursts.{end}", queue.bit_length()) for end in ("head", "tail"))
-        offered, unsent = harness.probe(f"{path}.bursts.o__valid", 1), harness.probe(f"{path}.{valid}", 1)
-        if name == "store":
-            unsent |= harness.probe(f"{path}.lengths.o__valid", 1)
-        harness.lemma(f"{name}_halts", ~(halt & halted) | own)
-        harness.lemma(f"{name}_is_offered", (head == tail) | offered | unsent)
-        harness.lemma(f"{name}_is_quiet", ~clear | (head == tail) & ~offered & ~unsent & own)
-    harness.lemma("clears_once", ~clear | halt & halted)
+    own, offered = harness.probe(f"{path}.halted", 1), harness.probe(f"{path}.bursts.o__valid", 1)
+    if name == "store":
+        depth, unsent = BURSTS, harness.probe(f"{path}.axi__awvalid", 1) | harness.probe(f"{path}.lengths.o__valid", 1)
+    else:
+        depth, unsent = harness.config.read_buffer_beats, harness.probe(f"{path}.axi__arvalid", 1)
+    head, tail = (harness.probe(f"{path}.bursts.{end}", depth.bit_length()) for end in ("head", "tail"))
+    harness.lemma(f"{name}_halts", ~(halt & halted) | own)
+    harness.lemma(f"{name}_is_offered", (head == tail) | offered | unsent)
+    harness.lemma(f"{name}_is_quiet", ~clear | (head == tail) & ~offered & ~unsent & own)

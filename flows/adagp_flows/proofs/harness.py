@@ -34,6 +34,8 @@ class Harness(Elaboratable):
         self.config = config
         self.rules: dict[Rule, Signal] = {}
         self.probes: dict[str, Signal] = {}
+        #: Registers that several parts look at, by a name; the first that needs them makes them.
+        self.ghosts: dict[str, list[Signal]] = {}
         self._parts, self._assumed, self._choices = parts, [], []
         members = {"aclk": In(1), "aresetn": In(1), "irq": Out(1)}
         for prefix, signature in (("s_axil", AxiLiteSignature()), ("m_axi", AxiReadSignature(config.bus_bits, id_bits=1)),

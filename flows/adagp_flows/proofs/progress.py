@@ -4,10 +4,9 @@ from amaranth.hdl import Const, Module, Mux, Signal
 
 from .draining import load_reader
 from .harness import Harness
-from .queues import POINTER, WRITER
+from .queues import DATA_POINTER, POINTER, WRITER
 
 _REFUSED = 2  # cycles in a row in which the memory may leave an address or a beat
-_DATA_POINTER = 7  # bits of a pointer into the writer's queue of 64 beats
 
 
 def progress(harness: Harness, m: Module) -> None:
@@ -73,12 +72,12 @@ def _writes(harness: Harness, m: Module, aw_refused: Signal, w_refused: Signal) 
         sends_inside = harness.probe(f"{WRITER}.lengths.o__payload", more + 1)[more]
     wants = core["m_axi_awvalid"] | (~inside & harness.probe(f"{WRITER}.bursts.i__ready", 1)
                                      & harness.probe(f"{WRITER}.lengths.i__ready", 1)
-                                     & _wanted(harness, WRITER, "split", harness.probe(f"{WRITER}.waiting", _DATA_POINTER)))
+                                     & _wanted(harness, WRITER, "split", harness.probe(f"{WRITER}.waiting", DATA_POINTER)))
     waited = _waited(harness, m, "aw", wants, aw_taken)
     harness.rule("aw_comes", f"the address of a burst whose data is there is taken {_REFUSED + 1} cycles later at the latest",
                  waited <= _REFUSED + 1)
     harness.lemma("aw_waits", waited <= Mux(core["m_axi_awvalid"], 1 + aw_refused, 0))
-    head, tail = (harness.probe(f"{WRITER}.buffer.{end}", _DATA_POINTER) for end in ("head", "tail"))
+    head, tail = (harness.probe(f"{WRITER}.buffer.{end}", DATA_POINTER) for end in ("head", "tail"))
     begun = harness.probe(f"{WRITER}.lengths.head", POINTER) != harness.probe(f"{WRITER}.lengths.tail", POINTER)
     there = (head != tail) | harness.probe(f"{WRITER}.buffer.o__valid", 1)
     waited = _waited(harness, m, "w", begun & ~sends_inside & there, w_taken)

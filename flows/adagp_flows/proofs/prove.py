@@ -16,7 +16,7 @@ from .subject import FREE, Hierarchy, blackboxed
 from .trace import write_vcd
 
 _DEPTH = 4  # of an induction, at most
-_SECONDS = 60  # for one question
+_EASY, _SECONDS = 5, 60  # for one question
 _CYCLES, _SIMULATION = 512, 5  # of random inputs, and seconds for such
 
 # The contents of the data buffers, of the registers' storage and of the counters matter to no rule; products only size loads,
@@ -83,8 +83,8 @@ class Verdict:
 def prove(config: AcceleratorConfig, verilog: str, group: Group, folder: Path) -> list[Verdict]:
     """The verdicts on the rules of ``group`` for the core ``verilog`` (its top is ``adagp``), made in ``folder``.
 
-    The values of what ``group.free`` names, of products and of the data buffers are free. First
-    all rules and lemmas by one induction; else random inputs and property-directed reachability for the rules, which end with
+    The values of what ``group.free`` names, of products and of the data buffers are free. If there are lemmas, first
+    all rules and lemmas by one induction; else reachability, random inputs and unrolling for the rules, which end with
     a proof, with a trace (``<group>.vcd``), or undecided after a minute.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -93,7 +93,7 @@ def prove(config: AcceleratorConfig, verilog: str, group: Group, folder: Path) -
     rules = sorted(harness.rules, key=lambda rule: not rule.text)
     outputs = [netlist.output_names[f"violates_{rule.name}"] for rule in rules]
     stated = [rule for rule in rules if rule.text]
-    depth = induction(folder, netlist, outputs)
+    depth = induction(folder, netlist, outputs) if len(stated) < len(rules) else None
     if depth is not None:
         return [_proved(rule, f"induction of depth {depth}") for rule in stated]
     status, stimuli = _reachability(folder, netlist, outputs[:len(stated)])
@@ -107,15 +107,20 @@ def prove(config: AcceleratorConfig, verilog: str, group: Group, folder: Path) -
 def _netlist(harness: Harness, verilog: str, free: tuple[str, ...], folder: Path) -> Netlist:
     (folder / "harness.il").write_text(harness.rtlil())
     (folder / "core.v").write_text(blackboxed(verilog, "adagp", Hierarchy.of(verilog, "adagp").kinds_of(free)))
-    probes = {in_memory: "\n".join(f"connect -nomap -set {signal.name} \\core.{path}" for path, signal in harness.probes.items()
-                                   if (".storage[" in path) == in_memory) for in_memory in (False, True)}
-    (folder / "harness.ys").write_text(_SCRIPT.format(top=TOP, probes=probes[False], memory_probes=probes[True]))
+    (folder / "harness.ys").write_text(_SCRIPT.format(top=TOP, probes=_connected(harness, in_memory=False),
+                                                      memory_probes=_connected(harness, in_memory=True)))
     (folder / "harness.aig").unlink(missing_ok=True)
     result = subprocess.run([tools.find("yosys").command, "-q", "-l", "yosys.log", "harness.ys"], cwd=folder, capture_output=True,
                             text=True, check=False)
     if result.returncode:
         raise ProofError(f"yosys failed with {result.returncode}: {(result.stdout + result.stderr)[-2000:]}")
     return parse((folder / "harness.aig").read_bytes())
+
+
+def _connected(harness: Harness, *, in_memory: bool) -> str:
+    """Connects the probes, those in memories or the others, all at once: each command walks through the whole netlist."""
+    chosen = {signal.name: f"\\core.{path}" for path, signal in harness.probes.items() if path.endswith("]") == in_memory}
+    return f"connect -nomap -set {','.join(chosen)} {','.join(chosen.values())}" if chosen else ""
 
 
 def _abc(folder: Path, commands: list[str], *results: str) -> None:
@@ -161,10 +166,11 @@ def _status(file: Path) -> str:
 def _reachability(folder: Path, netlist: Netlist, outputs: list[int]) -> tuple[str, list[list[int]]]:
     """UNSAT, SAT or undecided, and with SAT the inputs of each cycle."""
     (folder / "any.aig").write_bytes(encoded(any_of(netlist, outputs))[0])
-    # random inputs first: they soon find what takes hundreds of cycles but is likely
-    for method in (f"sim3 -F {_CYCLES} -T {_SIMULATION}", f"pdr -T {_SECONDS}"):
+    # what is easy is decided in a second or two; an unrolled netlist shows what takes dozens of cycles, and random inputs what
+    # takes hundreds but is likely
+    for method in (f"pdr -T {_EASY}", f"sim3 -F {_CYCLES} -T {_SIMULATION}", f"bmc3 -T {_SECONDS}", f"pdr -T {_SECONDS}"):
         _abc(folder, ["read_aiger any.aig", method, "write_status reachability.txt", "write_cex -a trace.txt"], "reachability.txt")
-        if _status(folder / "reachability.txt") == "SAT":
+        if _status(folder / "reachability.txt") in ("SAT", "UNSAT"):
             break
     status = _status(folder / "reachability.txt")
     if status != "SAT":

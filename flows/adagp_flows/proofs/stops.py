@@ -3,15 +3,15 @@
 from amaranth.hdl import Const, Module, Signal
 
 from .harness import Harness
-from .queues import COUNT, WRITER, BurstQueue, Tally
+from .queues import COUNT, WRITER, Tally, unanswered_bursts
 from .writes import addresses_shown
 
 _FAULTED = 4  # the state of the supervisor that STATUS.fault shows
 
 
-def stops(harness: Harness, m: Module) -> None:
+def stops(harness: Harness, m: Module) -> Signal:
     """No write is unanswered when STATUS.fault rises or a reset by register happens. Assumes that the memory gives a write
-    response only for an address that it has taken, one for each."""
+    response only for an address that it has taken, one for each. Returns the addresses that are unanswered."""
     core = harness.core
     asks, answered = (core[f"m_axi_{name}valid"] & core[f"m_axi_{name}ready"] for name in ("aw", "b"))
     unanswered = Signal(COUNT, name="addresses_unanswered")
@@ -25,19 +25,18 @@ def stops(harness: Harness, m: Module) -> None:
     harness.lemma("stays_quiet", ~faulted | harness.probe(f"{WRITER}.quiet", 1))
     harness.rule("writes_are_over", "STATUS.fault and a reset by register come when no address of a write is unanswered",
                  ~(clear | faulted) | (unanswered == 0) & ~core["m_axi_awvalid"])
+    return unanswered
 
 
 def _unanswered(harness: Harness, m: Module, addresses: Signal) -> None:
     """The writer's queue of unanswered bursts, and the one that it offers, are those of which the memory owes a response."""
-    config = harness.config
-    low, local = (config.bus_bytes - 1).bit_length(), config.design.has_predictor_memory
-    last = 32 - low  # the bit behind the number of a beat
-    queue = BurstQueue(harness, "bursts", last + 1 + local, local=last + 1 if local else None)
-    offered, accepted = harness.probe(f"{WRITER}.bursts.o__valid", 1), harness.probe(f"{WRITER}.bursts.o__ready", 1)
-    shown, moves = addresses_shown(harness, m), (queue.level != 0) & (~offered | accepted)
-    inside = harness.probe(f"{WRITER}.bursts.o__payload", last + 2)[last + 1] if local else Const(0)
-    noted = Tally("noted", [each & ~(shown & (queue.newest == i)) for i, each in enumerate(queue.holds(queue.level))])
-    noted.update(m, adds=(shown, queue.newest), takes=(moves & queue.outward[queue.head[:-1]], queue.head))
-    noted.lemmas(harness, addresses + harness.core["m_axi_awvalid"] - shown - (offered & ~inside))
+    queue, last = unanswered_bursts(harness)
+    offered, shown, inside = harness.probe(f"{WRITER}.bursts.o__valid", 1), addresses_shown(harness, m), Const(0)
+    if harness.config.design.has_predictor_memory:
+        inside = harness.probe(f"{WRITER}.bursts.o__payload", queue.bits)[last + 1]
+    noted = Tally("noted", [each & ~(shown & (queue.newest == i)) for i, each in enumerate(queue.outward_of(queue.occupied(m)))])
+    noted.update(m, adds=(shown, queue.newest), takes=(queue.takes & queue.outward[queue.oldest], queue.oldest))
+    noted.lemmas(harness)
+    harness.lemma("noted_total", noted.total == addresses + harness.core["m_axi_awvalid"] - shown - (offered & ~inside))
     harness.lemma("shown_noted", ~shown | (queue.level != 0) & queue.outward[queue.newest])
     harness.lemma("aw_noted", ~harness.core["m_axi_awvalid"] | (queue.level != 0) | offered)

@@ -1,12 +1,11 @@
 """Rules of the write channels against each other."""
 
-from amaranth.hdl import Module, Mux, Signal
-from amaranth.utils import bits_for
+from amaranth.hdl import Const, Module, Mux, Signal
 
-from adagp_hdl.memory.predictor import PredictorMemory
+from adagp_hdl.bus.burst_writer import BURSTS
 
 from .harness import Harness
-from .queues import BURSTS, COUNT, POINTER, WRITER, BurstQueue, Tally
+from .queues import COUNT, POINTER, WRITER, BurstQueue, Tally, unsent_bursts
 
 
 def responses(harness: Harness, m: Module) -> None:
@@ -38,22 +37,26 @@ def addresses_shown(harness: Harness, m: Module) -> Signal:
 
 
 def writes(harness: Harness, m: Module) -> None:
-    """The data that follow a write address are its beats, if :func:`responses` come as they must."""
-    core, config = harness.core, harness.config
+    """The data that follow a write address are its beats, if :func:`responses` come as they must and
+    :func:`~adagp_flows.proofs.beats.beats` are there."""
+    core = harness.core
     responses(harness, m)
     shown, earlier = addresses_shown(harness, m), Signal(COUNT, name="bursts_without_data")
     ends = core["m_axi_wvalid"] & core["m_axi_wready"] & core["m_axi_wlast"]
     m.d.sync += earlier.eq(earlier + shown - ends)
     harness.rule("w_after_aw", "no data of a burst before its address is shown",
                  ~core["m_axi_wvalid"] | shown | (earlier != 0))
-    more, local = (config.burst_beats - 1).bit_length(), config.design.has_predictor_memory
-    queue = BurstQueue(harness, "lengths", more + (1 + bits_for(PredictorMemory.beats(config) - 1) if local else 0),
-                       local=more if local else None)
+    inside = harness.probe("store_engine.local_write__enable", 1) if harness.config.design.has_predictor_memory else Const(0)
+    harness.rule("w_at_once", "from the address of a write to its last beat WVALID is high, but where the predictor memory takes "
+                 "a beat", core["m_axi_wvalid"] | inside | ~shown & (earlier == 0))
+    queue, more = unsent_bursts(harness)
     harness.lemma("shown_length", ~shown | (queue.level != 0) & queue.outward[queue.newest]
                   & (queue.entries[queue.newest][:more] == core["m_axi_awlen"]))
-    unsent = Tally("unsent", [each & ~(shown & (queue.newest == i)) for i, each in enumerate(queue.holds(queue.level))])
-    unsent.update(m, adds=(shown, queue.newest), takes=(ends, queue.head))
-    unsent.lemmas(harness, earlier)
+    outward = queue.outward_of(queue.occupied(m))
+    unsent = Tally("unsent", [each & ~(shown & (queue.newest == i)) for i, each in enumerate(outward)])
+    unsent.update(m, adds=(shown, queue.newest), takes=(ends, queue.oldest))
+    unsent.lemmas(harness)
+    harness.lemma("unsent_total", unsent.total == earlier)
     _watched(harness, m, queue, unsent, shown, earlier)
 
 
@@ -84,9 +87,10 @@ def _watched(harness: Harness, m: Module, queue: BurstQueue, unsent: Tally, show
     with m.If(begins):
         m.d.sync += slot.eq(queue.tail - 1)
     place = (slot - queue.head)[:POINTER]
-    before = Tally("ahead", queue.holds(place))
-    before.update(m, takes=(ends_earlier, queue.head), copies=(begins, unsent))
-    before.lemmas(harness, ahead, unless=~watched)
+    before = Tally("ahead", queue.outward_of(queue.among_oldest(place)))
+    before.update(m, takes=(ends_earlier, queue.oldest), copies=(begins, unsent))
+    before.lemmas(harness, unless=~watched)
+    harness.lemma("ahead_total", ~watched | (before.total == ahead))
     _place(harness, queue, slot[:POINTER - 1], place, watched, length, beats, earlier)
 
 
