@@ -16,7 +16,7 @@ from .subject import FREE, Hierarchy, blackboxed
 from .trace import write_vcd
 
 _DEPTH = 4  # of an induction, at most
-_EASY, _SECONDS = 5, 60  # for one question
+_EASY, _SECONDS, _UNROLLING = 5, 60, 180  # for one question
 _CYCLES, _SIMULATION = 512, 5  # of random inputs, and seconds for such
 
 # The contents of the data buffers, of the registers' storage and of the counters matter to no rule; products only size loads,
@@ -85,7 +85,7 @@ def prove(config: AcceleratorConfig, verilog: str, group: Group, folder: Path) -
 
     The values of what ``group.free`` names, of products and of the data buffers are free. If there are lemmas, first
     all rules and lemmas by one induction; else reachability, random inputs and unrolling for the rules, which end with
-    a proof, with a trace (``<group>.vcd``), or undecided after a minute.
+    a proof, with a trace (``<group>.vcd``), or undecided after some minutes.
     """
     folder.mkdir(parents=True, exist_ok=True)
     harness = Harness(config, group.parts)
@@ -100,7 +100,7 @@ def prove(config: AcceleratorConfig, verilog: str, group: Group, folder: Path) -
     if status == "UNSAT":
         return [_proved(rule, "property-directed reachability") for rule in stated]
     if status == "undecided":
-        return [Verdict(rule=rule.name, text=rule.text, proved=False, method=f"not decided in {_SECONDS} s") for rule in stated]
+        return [Verdict(rule=rule.name, text=rule.text, proved=False, method=f"not decided in {_EASY + _SIMULATION + _UNROLLING + _SECONDS} s") for rule in stated]
     return _refuted(netlist, stated, stimuli, folder, folder / f"{group.name}.vcd")
 
 
@@ -168,7 +168,7 @@ def _reachability(folder: Path, netlist: Netlist, outputs: list[int]) -> tuple[s
     (folder / "any.aig").write_bytes(encoded(any_of(netlist, outputs))[0])
     # what is easy is decided in a second or two; an unrolled netlist shows what takes dozens of cycles, and random inputs what
     # takes hundreds but is likely
-    for method in (f"pdr -T {_EASY}", f"sim3 -F {_CYCLES} -T {_SIMULATION}", f"bmc3 -T {_SECONDS}", f"pdr -T {_SECONDS}"):
+    for method in (f"pdr -T {_EASY}", f"sim3 -F {_CYCLES} -T {_SIMULATION}", f"bmc3 -T {_UNROLLING}", f"pdr -T {_SECONDS}"):
         _abc(folder, ["read_aiger any.aig", method, "write_status reachability.txt", "write_cex -a trace.txt"], "reachability.txt")
         if _status(folder / "reachability.txt") in ("SAT", "UNSAT"):
             break
