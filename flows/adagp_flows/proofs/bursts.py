@@ -101,8 +101,7 @@ def lengths_of_runs(harness: Harness, m: Module) -> None:
         size, extent = request[32:64], request[64:96]
         return (size == extent) | (size != 0) & (size <= (1 << 32) - block)
 
-    bits = 96 + config.design.has_predictor_memory
-    harness.lemma("wanted", harness.probe("load_engine.wanted.i__ready", 1) | right(harness.probe("load_engine.wanted.kept", bits)))
+    harness.lemma("wanted", harness.probe("load_engine.wanted.i__ready", 1) | right(harness.probe("load_engine.wanted.kept", 96)))
     harness.lemma("checked", ~harness.probe(f"{reader}.check.held", 1) | right(harness.probe(f"{reader}.check.checked", 96)))
     low, more = (config.bus_bytes - 1).bit_length(), (config.burst_beats - 1).bit_length()
     for name, owner in (("load", reader), ("fetch", "fetch.reader")):

@@ -1,6 +1,6 @@
 """A machine that says that it is done has no write under way."""
 
-from amaranth.hdl import ClockDomain, ClockSignal, Module, ResetSignal, Signal
+from amaranth.hdl import Cat, ClockDomain, ClockSignal, Module, ResetSignal, Signal
 from amaranth.lib import data
 
 from adagp.spec.isa import INSTRUCTION_BYTES, Opcode
@@ -13,7 +13,7 @@ from adagp_hdl.interfaces import ADDRESS_BITS, instruction_layout
 from . import subject
 from .harness import Harness
 from .programs import program_runs
-from .queues import WRITER, Queue, Tally, unanswered_bursts
+from .queues import WRITER, Queue, Tally, flag, unanswered_bursts
 from .stops import stops
 
 #: All but what an instruction of a store goes through, from the request of its program to the response of the memory.
@@ -33,15 +33,23 @@ def completion(harness: Harness, m: Module) -> None:
     m.domains.clearable = ClockDomain()
     m.d.comb += [ClockSignal("clearable").eq(harness.core["aclk"]), ResetSignal("clearable").eq(
         ~harness.core["aresetn"] | harness.probe("supervisor.clear", 1))]
-    waiting, granted = _instruction_stays(harness)
+    waiting, granted, dense = _instruction_stays(harness)
     running = Queue(harness, f"{_QUEUE}.running", depth=IN_FLIGHT, bits=0)
+    flag(harness, f"{_QUEUE}.waiting", harness.config.queue_depth)
+    flag(harness, f"{_QUEUE}.running", IN_FLIGHT)
     harness.lemma("running_level", (running.level <= IN_FLIGHT) & (~granted | (running.level != IN_FLIGHT)))
     idle = (waiting.level == 0) & (running.level == 0)
-    harness.lemma("store_idle", program_runs(harness) | idle & ~harness.probe("dispatch.checked", 1))
+    checked = harness.probe("dispatch.checked", 1)
+    harness.lemma("idle_stays", ~harness.probe("dispatch.all_idle", 1) | ~checked | idle)  # what is checked has not left
+    harness.lemma("store_idle", program_runs(harness) | idle & ~checked)
     active = harness.probe(f"{_GROUPS}.active", 1)
     harness.lemma("store_active", ~active | granted)
-    last = harness.probe(f"{_GROUPS}.loops.last1", 1) & harness.probe(f"{_GROUPS}.loops.last2", 1)
-    told = active & last & ~harness.probe(f"{_GROUPS}.group__payload.first", 1)  # its last run, but it is not taken
+    at_last, ends = (harness.probe(f"{_GROUPS}.loops.{name}", 3) for name in ("at_last", "ends"))
+    harness.lemma("loops", ends == Cat(at_last[:i + 1].all() for i in range(3)))
+    last = at_last[1:].all()
+    opens = harness.probe(f"{_GROUPS}.opens", 1)
+    harness.lemma("opens", ~active | dense | opens)
+    told = active & last & ~opens  # its last run, but it is not taken
     _last_runs(harness, m, running, told, active & ~told)
 
     status = data.View(layout(REGISTERS["STATUS"]), harness.probe("supervisor.status", 7))
@@ -52,8 +60,8 @@ def completion(harness: Harness, m: Module) -> None:
 
 
 def _instruction_stays(harness: Harness):
-    """The instruction that the store engine is offered stays the same. Returns the queue of those that wait and whether its
-    first one is offered."""
+    """The instruction that the store engine is offered stays the same. Returns the queue of those that wait, whether its
+    first one is offered, and whether that is dense."""
     depth, dense = harness.config.queue_depth, instruction_layout(Opcode.STORE)["dense"].offset
     place = (depth - 1).bit_length()
     waiting, granted = Queue(harness, f"{_QUEUE}.waiting", depth=depth, bits=0), harness.probe(f"{_QUEUE}.o__valid", 1)
@@ -66,7 +74,7 @@ def _instruction_stays(harness: Harness):
     for i in range(depth):
         kept = harness.probe(f"{_QUEUE}.bodies[{i}]", body)
         harness.lemma(f"body_{i}", ~granted | (head != i) | (word[dense] == kept[dense]))
-    return waiting, granted
+    return waiting, granted, word[dense]
 
 
 def _last_runs(harness: Harness, m: Module, running: Queue, told, comes) -> None:

@@ -48,7 +48,7 @@ def _left(harness: Harness, m: Module, active, misaligned) -> None:
     program, taken = harness.probe("fetch.request__payload", 64), harness.probe("phases.request__valid", 1) & ~active
     aligned = program[:(INSTRUCTION_BYTES - 1).bit_length()] == 0
     burst = harness.probe(f"{_READER}.split.o__payload", 32 - low + more + 1)
-    held, full = harness.probe(f"{_READER}.split.o__valid", 1), harness.probe(f"{_READER}.next_burst.full", 1)
+    held, full = harness.probe(f"{_READER}.split.o__valid", 1), ~harness.probe(f"{_READER}.next_burst.i__ready", 1)
     moves = Mux(held & ~full, burst[32 - low:32 - low + more] + 1, 0)
     comes = harness.probe("fetch.data__valid", 1) & harness.probe("fetch.data__ready", 1)
     fresh = Mux(taken & aligned, Cat(Const(0, parts), program[32:][(INSTRUCTION_BYTES - 1).bit_length():]), 0)

@@ -118,8 +118,9 @@ def _netlist(harness: Harness, verilog: str, free: tuple[str, ...], folder: Path
 
 
 def _connected(harness: Harness, *, in_memory: bool) -> str:
-    """Connects the probes, those in memories or the others, all at once: each command walks through the whole netlist."""
-    chosen = {signal.name: f"\\core.{path}" for path, signal in harness.probes.items() if path.endswith("]") == in_memory}
+    """Connects the probes, those in memories or the others, all at once: each command walks through the whole netlist. With
+    their bits, so that one which is not as wide as thought is an error and not a shift of all the others."""
+    chosen = {signal.name: f"\\core.{path}[{len(signal) - 1}:0]" for path, signal in harness.probes.items() if path.endswith("]") == in_memory}
     return f"connect -nomap -set {','.join(chosen)} {','.join(chosen.values())}" if chosen else ""
 
 

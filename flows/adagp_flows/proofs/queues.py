@@ -19,17 +19,30 @@ _NEVER = Const(0), Const(0)
 def flags(harness: Harness, m: Module) -> None:
     """Each queue's registers tell whether it has room, and whether there is something in it: in a queue of block memory
     behind what is offered."""
+    _flags(harness, (load_reader(harness.config), "fetch.reader"))
+
+
+def flags_without_loads(harness: Harness, m: Module) -> None:
+    """The same where the load engine is free."""
+    _flags(harness, ("fetch.reader",))
+
+
+def _flags(harness: Harness, readers: tuple[str, ...]) -> None:
     config = harness.config
     depths = {f"{WRITER}.{name}": depth for name, depth in (
         ("runs", RUNS), ("ends", 2 * RUNS), ("lengths", BURSTS), ("bursts", BURSTS), ("buffer", BurstWriter.beats(config)))}
     depths |= {f"{path}.{name}": config.read_buffer_beats
-               for path in (load_reader(config), "fetch.reader") for name in ("bursts", "buffer")}
+               for path in readers for name in ("bursts", "buffer")}
     for path, depth in depths.items():
-        tail, head = (harness.probe(f"{path}.{end}", depth.bit_length()) for end in ("tail", "head"))
-        level = (tail - head)[:depth.bit_length()]
-        some = harness.probe(f"{path}.{'some' if path.endswith(('bursts', 'buffer')) else 'o__valid'}", 1)
-        harness.lemma(f"flags_{path.replace('.', '_')}", (level <= depth) & (some == (level != 0))
-                      & (harness.probe(f"{path}.i__ready", 1) == (level != depth)))
+        flag(harness, path, depth, block=path.endswith(("bursts", "buffer")))
+
+
+def flag(harness: Harness, path: str, depth: int, *, block: bool = False) -> None:
+    """As :func:`flags` for the queue of ``depth`` at ``path``."""
+    tail, head = (harness.probe(f"{path}.{end}", depth.bit_length()) for end in ("tail", "head"))
+    level = (tail - head)[:depth.bit_length()]
+    some, room = harness.probe(f"{path}.{'some' if block else 'o__valid'}", 1), harness.probe(f"{path}.i__ready", 1)
+    harness.lemma(f"flags_{path.replace('.', '_')}", (level <= depth) & (some == (level != 0)) & (room == (level != depth)))
 
 
 class Queue:

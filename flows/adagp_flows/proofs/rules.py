@@ -9,7 +9,7 @@ from .lite import lite
 from .programs import programs
 from .progress import progress
 from .prove import Group
-from .queues import flags
+from .queues import flags, flags_without_loads
 from .subject import FREE
 from .writes import responses, writes
 
@@ -17,7 +17,7 @@ GROUPS = (
     Group(name="channels", parts=(handshakes, flags, draining, read_bursts, lengths_of_runs, reads, responses)),
     Group(name="writes", parts=(write_bursts,)),
     Group(name="data", parts=(flags, draining, writes, beats)),
-    Group(name="completion", parts=(flags, draining_without_loads, responses, programs, completion.completion),
+    Group(name="completion", parts=(flags_without_loads, draining_without_loads, responses, programs, completion.completion),
           free=completion.FREE),
     Group(name="registers", parts=(lite,)),
     Group(name="answers", parts=(answers.answers,), free=answers.FREE),

@@ -65,7 +65,7 @@ class StoreGroups(wiring.Component):
 
     def _offer(self, m: Module, store, loops, source, address, active):
         group, run = self.group.payload, self.run.payload
-        first, misaligned, offer = Signal(), Signal(), Signal()
+        first, misaligned, offer = Signal(name="opens"), Signal(), Signal()
         total_bytes = Signal(ADDRESS_BITS, reset_less=True)
         m.d.sync += total_bytes.eq(run_bytes(store.length, Mux(store.dense, store.count0, 1), store.format))
         with m.If(loops.begin):
