@@ -100,7 +100,8 @@ def prove(config: AcceleratorConfig, verilog: str, group: Group, folder: Path) -
     if status == "UNSAT":
         return [_proved(rule, "property-directed reachability") for rule in stated]
     if status == "undecided":
-        return [Verdict(rule=rule.name, text=rule.text, proved=False, method=f"not decided in {_EASY + _SIMULATION + _UNROLLING + _SECONDS} s") for rule in stated]
+        method = f"not decided in {_EASY + _SIMULATION + _UNROLLING + _SECONDS} s"
+        return [Verdict(rule=rule.name, text=rule.text, proved=False, method=method) for rule in stated]
     return _refuted(netlist, stated, stimuli, folder, folder / f"{group.name}.vcd")
 
 
@@ -120,7 +121,8 @@ def _netlist(harness: Harness, verilog: str, free: tuple[str, ...], folder: Path
 def _connected(harness: Harness, *, in_memory: bool) -> str:
     """Connects the probes, those in memories or the others, all at once: each command walks through the whole netlist. With
     their bits, so that one which is not as wide as thought is an error and not a shift of all the others."""
-    chosen = {signal.name: f"\\core.{path}[{len(signal) - 1}:0]" for path, signal in harness.probes.items() if path.endswith("]") == in_memory}
+    chosen = {signal.name: f"\\core.{path}[{len(signal) - 1}:0]" for path, signal in harness.probes.items()
+              if path.endswith("]") == in_memory}
     return f"connect -nomap -set {','.join(chosen)} {','.join(chosen.values())}" if chosen else ""
 
 
