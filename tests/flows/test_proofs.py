@@ -97,7 +97,7 @@ def test_a_wire_from_ready_to_valid_is_found(core, tmp_path):
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(("name", "design", "rules"), [
     ("registers", Design.BASELINE, 8), ("answers", Design.BASELINE, 2), ("channels", Design.BASELINE, 26),
-    ("data", Design.EFFICIENT, 2), ("completion", Design.BASELINE, 2)])
+    ("data", Design.EFFICIENT, 3), ("completion", Design.BASELINE, 2)])
 def test_a_group_is_proved(name, design, rules, tmp_path):
     """Queues that hold more or less than one another lose bursts; a response may be as late as it likes."""
     config = CONFIG.with_design(design)

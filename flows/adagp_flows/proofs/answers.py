@@ -9,7 +9,7 @@ from .harness import Harness
 
 _FILL = 256  # cycles after a reset in which the storage of the registers is filled
 _LOOK_UPS = 17  # cycles in a row in which the phase controller reads that storage: a ratio, then eight bases and steps
-_READ, _WRITE = _LOOK_UPS + 3, 3  # cycles
+_READ, _WRITE = _LOOK_UPS + 3, 4  # cycles
 _STATES = 5  # of what reads registers
 _WALK = 12  # the state of the phase controller while bases move
 
@@ -32,14 +32,15 @@ def answers(harness: Harness, m: Module) -> None:
         m.d.sync += elapsed.eq(elapsed + 1)
     harness.lemma("filled", harness.probe("registers.memory.sweep", len(elapsed)) == elapsed)
 
-    read, written = core["s_axil_rvalid"], core["s_axil_bvalid"]
+    read, written, accepted = core["s_axil_rvalid"], core["s_axil_bvalid"], harness.probe("registers.accepted", 1)
+    harness.lemma("accepted_alone", ~(accepted & written))
     answered = {"ar": read & core["s_axil_rready"], **dict.fromkeys(("aw", "w"), written & core["s_axil_bready"])}
     asked = {}
     for request, done in answered.items():
         valid, ready = (core[f"s_axil_{request}{name}"] for name in ("valid", "ready"))
         unanswered = Signal(2, name=f"{request}_unanswered")
         m.d.sync += unanswered.eq(unanswered + (valid & ready) - done)
-        harness.lemma(f"{request}_unanswered", unanswered == ~ready + (0 if request == "ar" else written))
+        harness.lemma(f"{request}_unanswered", unanswered == ~ready + (0 if request == "ar" else written + accepted))
         asked[request] = valid | (unanswered != 0)
 
     reads, writes = (Signal(range(2 * most), name=name) for name, most in (("r_waited", _READ), ("b_waited", _WRITE)))

@@ -57,10 +57,11 @@ class AddressNest(wiring.Component):
         bits = len(self.base)
         strides = [Signal(bits, name=f"stride{k}", reset_less=True) for k in range(self._levels)]
         starts = [Signal(bits, name=f"start{k}", reset_less=True) for k in range(self._levels)]
-        following = Signal(bits)
+        following, goes_on = Signal(bits), Signal(self._levels)
         starting = Cat(1, self.wraps)
         m.d.comb += [
-            following.eq(_selected(starting & ~Cat(self.wraps, 0), [(start + stride)[:bits] for start, stride in zip(starts, strides)])),
+            goes_on.eq(starting & ~Cat(self.wraps, 0)),
+            following.eq(_selected(goes_on, [(start + stride)[:bits] for start, stride in zip(starts, strides)])),
             self.address.eq(starts[0]),
         ]
         for k in range(self._levels):

@@ -26,7 +26,8 @@ class Loops(wiring.Component):
         for i in range(self._levels):
             left = Signal(COUNT_BITS, name=f"left{i}", reset_less=True)
             restarts, advances = self.begin | self.ends[i], self.ends[i - 1] if i else 1
-            will_be_last = Mux(restarts, self.counts[i] == 1, Mux(advances, left == 2, self.at_last[i]))
+            will_be_last = Signal(name=f"will_be_last{i}")
+            m.d.comb += will_be_last.eq(Mux(restarts, self.counts[i] == 1, Mux(advances, left == 2, self.at_last[i])))
             will_end &= will_be_last
             with m.If(self.begin | self.step):
                 m.d.sync += [self.at_last[i].eq(will_be_last), self.ends[i].eq(will_end)]

@@ -47,7 +47,7 @@ class RegisterFile(wiring.Component):
     Reading LO keeps HI for the next read of the same counter's HI.
 
     One write and one read at a time; AW and W may come in any order. A write happens in the cycle
-    after the later of the two, a read answers in four cycles, a counter when it is there; both
+    after the later of the two and is answered when ports show it, a read answers in four cycles, a counter when it is there; both
     wait while ``table`` or reports have the memory, and for 256 cycles after a reset. Unmapped addresses
     read 0; every response is OKAY. No ready depends on a valid.
     """
@@ -92,6 +92,7 @@ class RegisterFile(wiring.Component):
         has_address = Signal()
         has_data = Signal()
         write = Signal()
+        accepted = Signal()
         m.d.comb += [bus.awready.eq(~has_address), bus.wready.eq(~has_data),
                      memory.write.eq(has_address & has_data & ~bus.bvalid), write.eq(memory.write & memory.write_ready),
                      memory.write_offset.eq(address), memory.write_data.eq(value), memory.write_mask.eq(strobe)]
@@ -99,8 +100,11 @@ class RegisterFile(wiring.Component):
             m.d.sync += [address.eq(bus.awaddr[2:]), has_address.eq(bus.awvalid)]
         with m.If(~has_data):
             m.d.sync += [value.eq(bus.wdata), strobe.eq(bus.wstrb), has_data.eq(bus.wvalid)]
+        m.d.sync += accepted.eq(write)
         with m.If(write):
-            m.d.sync += [has_address.eq(0), has_data.eq(0), bus.bvalid.eq(1)]
+            m.d.sync += [has_address.eq(0), has_data.eq(0)]
+        with m.If(accepted):
+            m.d.sync += bus.bvalid.eq(1)
         with m.Elif(bus.bready):
             m.d.sync += bus.bvalid.eq(0)
 
