@@ -1,6 +1,6 @@
 """Each access to the registers is answered, and how soon."""
 
-from amaranth.hdl import Cat, Module, Shape, Signal
+from amaranth.hdl import Cat, Module, Mux, Shape, Signal
 
 from adagp_hdl.interfaces import Report
 
@@ -33,7 +33,7 @@ def answers(harness: Harness, m: Module) -> None:
     harness.lemma("filled", harness.probe("registers.memory.sweep", len(elapsed)) == elapsed)
 
     read, written, accepted = core["s_axil_rvalid"], core["s_axil_bvalid"], harness.probe("registers.accepted", 1)
-    harness.lemma("accepted_alone", ~(accepted & written))
+    harness.lemma("accepted", ~accepted | core["s_axil_awready"] & core["s_axil_wready"] & ~written)
     answered = {"ar": read & core["s_axil_rready"], **dict.fromkeys(("aw", "w"), written & core["s_axil_bready"])}
     asked = {}
     for request, done in answered.items():
@@ -57,11 +57,13 @@ def answers(harness: Harness, m: Module) -> None:
                  "fetched", reads <= _READ)
     harness.rule("lite_b_comes", f"S_AXIL_BVALID {_WRITE} cycles after AWVALID, WVALID and the last report of a program at the "
                  "latest", writes <= _WRITE)
-    _looks_up(harness, m, reads)
+    moved = _looks_up(harness, m, reads)
+    there = ~core["s_axil_awready"] & ~core["s_axil_wready"]
+    harness.lemma("b_waited", writes <= Mux(written, _WRITE, Mux(accepted, 3, Mux(there, 1 + moved, 0))))
 
 
-def _looks_up(harness: Harness, m: Module, waited: Signal) -> None:
-    """How long the phase controller keeps others from reading the storage."""
+def _looks_up(harness: Harness, m: Module, waited: Signal) -> Signal:
+    """How long the phase controller keeps others from reading the storage. Returns whether it wrote there a cycle ago."""
     reads, in_row = harness.probe("registers.memory.table__read", 1), Signal(range(2 * _LOOK_UPS), name="look_ups_in_a_row")
     m.d.sync += in_row.eq(0)
     with m.If(reads):
@@ -82,6 +84,7 @@ def _looks_up(harness: Harness, m: Module, waited: Signal) -> None:
     fetches = harness.probe("registers.counter_read", 1)
     harness.lemma("has_looked", idle | host | (waited <= _LOOK_UPS + 2 + (answers | fetches)))
     harness.lemma("states", harness.probe("registers.fsm_state", 3) < _STATES)
+    return moved
 
 
 def counters(harness: Harness, m: Module) -> None:
