@@ -33,7 +33,8 @@ class Family:
 
     ``synthesise``: the commands of Yosys for a device and a module, mapped but not written, and its ``library`` of cells.
     ``costs``: by cell the resource that it takes, and how much. ``blocks``: Verilog that makes a module out of cells by hand,
-    by the end of the module's name. ``timing``: of what is not placed yet, where it is known. ``place``: nextpnr's arguments for a device and a clock in
+    by the end of the module's name. ``timing``: of what is not placed yet, where it is known.
+    ``place``: nextpnr's arguments for a device and a clock in
     MHz, and the files beside ``netlist.json`` that they name; it writes ``placed``, of which ``packer`` makes ``bitstream``.
     """
 
@@ -64,7 +65,8 @@ class Family:
 
 @dataclass(frozen=True, kw_only=True)
 class Implementation:
-    """``modules``: the design's, its top first. ``estimate_mhz``: see :mod:`.paths`. ``fmax_by_seed`` in MHz; ``fmax_mhz`` is their median, of an even number the
+    """``modules``: the design's, its top first. ``estimate_mhz``: see :mod:`.paths`.
+    ``fmax_by_seed`` in MHz; ``fmax_mhz`` is their median, of an even number the
     lower one in the middle; ``critical_path`` is that of the same seed."""
 
     tools: Mapping[str, str]
@@ -100,7 +102,8 @@ def implement(family: Family, device: Device, source: str, *, top: str, clock: s
     middle = median_low(fmax.values())
     return Implementation(
         tools=finished[chain].job.versions | {tool.name: tool.version for tool in (nextpnr, packer)}, modules=tuple(modules),
-        estimate_mhz=estimate, fmax_by_seed=fmax, fmax_mhz=middle, critical_path=critical_path(reports[next(seed for seed in fmax if fmax[seed] == middle)]))
+        estimate_mhz=estimate, fmax_by_seed=fmax, fmax_mhz=middle,
+        critical_path=critical_path(reports[next(seed for seed in fmax if fmax[seed] == middle)]))
 
 
 def critical_path(report: Mapping) -> tuple[str, ...]:

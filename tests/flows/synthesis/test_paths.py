@@ -91,8 +91,14 @@ def test_a_netlist_without_registers_has_no_clock(tmp_path):
     (ecp5.TIMING, "MULT18X18D", {}, {}),
     (xc7.TIMING, "DSP48E1", {"MREG": "1", "PREG": "0"}, {"P": 1.5}),
     (xc7.TIMING, "DSP48E1", {"MREG": "0", "PREG": "1"}, {"P": 0.4}),
+    (xc7.TIMING, "DSP48E1", dict.fromkeys(("AREG", "BREG", "MREG", "PREG"), "0"), {}),
     (xc7.TIMING, "RAMB36E1", {"DOA_REG": "1", "DOB_REG": "0"}, {"DOADO": 0.65, "DOBDO": 2.1}),
 ])
 def test_registers_inside_of_blocks_count(timing, cell, parameters, launch):
     found = timing.cell(cell, parameters)
     assert launch.items() <= dict(found.launch).items() and bool(launch) == (not found.through)
+
+
+def test_the_bare_factor_of_a_multiplier_goes_through():
+    found = xc7.TIMING.cell("DSP48E1", {"AREG": "1", "BREG": "0", "MREG": "0", "PREG": "0"})
+    assert "B" in found.through["P"] and "A" not in found.through["P"] and found.launch["P"] > 0
